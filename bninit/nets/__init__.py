@@ -1,0 +1,1 @@
+"""The networks: initial values, activations, normalization and stacks of equal-shaped networks."""

@@ -1,0 +1,1 @@
+"""The training: random streams, batches, optimisers, evaluation and the loop."""
