@@ -1,0 +1,147 @@
+"""Batch normalization of every network of a stack in one call."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bninit.nets.layers import Workspace
+from bninit.nets.parameter import Parameter
+
+EMA = "ema"
+CUMULATIVE = "cumulative"
+POPULATION = "population"
+
+
+class BatchNorm:
+    """Batch normalization of each unit over the mini-batch (Ioffe & Szegedy 2015, algorithm 1).
+
+    In training, y = gamma (x - m) / sqrt(v + eps) + beta, with m and v the mean and the biased
+    variance of the unit over the mini-batch (arXiv:1502.03167). In evaluation, m and v are the
+    running statistics. The running variance is made of unbiased variances, as in torch. gamma
+    starts at 1, beta at 0, the running mean at 0 and the running variance at 1.
+
+    The units of all networks are the channels of one call: (replica, feature, batch) is read as
+    (1, replica * feature, batch).
+
+    Args:
+        name: Its place in the equal ``nn.Sequential``.
+        num_replicas: Networks in the stack.
+        num_features: Units of each.
+        eps: Added to the variance.
+        momentum: Weight of the new value in the exponentially weighted moving average.
+        affine: Whether gamma and beta exist.
+        running: How the running statistics come about: ``ema``; ``cumulative`` (the plain mean
+            over all steps so far, torch's ``momentum=None``); ``population`` (the mean over the
+            mini-batches of one pass over the training set with the weights held, as in algorithm
+            2 of the paper: such a pass is made by `collect`, and training tracks nothing).
+        dtype: Of parameters and statistics.
+        device: Where they are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        num_replicas: int,
+        num_features: int,
+        eps: float,
+        momentum: float,
+        affine: bool,
+        running: str,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        shape = (num_replicas, num_features)
+        ones = torch.ones(shape, dtype=dtype, device=device)
+        self.name = name
+        self.gamma = Parameter(f"{name}.weight", ones.clone()) if affine else None
+        self.beta = Parameter(f"{name}.bias", torch.zeros_like(ones)) if affine else None
+        self.parameters = [p for p in (self.gamma, self.beta) if p is not None]
+        self.running_mean = torch.zeros_like(ones)
+        self.running_var = ones.clone()
+        self.num_batches_tracked = 0
+        self._eps = eps
+        self._momentum = momentum
+        self._running = running
+        self._collecting = False
+        self._workspace = Workspace()
+        self._x: Tensor | None = None
+        self._batch_statistics: tuple[Tensor, Tensor] | None = None
+
+    def collect(self, *, on: bool) -> None:
+        """Begins or ends a pass over the training set that collects population statistics."""
+        if on:
+            self.num_batches_tracked = 0
+        self._collecting = on
+
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        """Maps (replica, feature, batch) to the same shape."""
+        x = x.contiguous()
+        out = self._workspace.take("out", tuple(x.shape), like=x, keep=training)
+        channels = (1, x.size(0) * x.size(1), x.size(2))
+        weight = None if self.gamma is None else self.gamma.value.view(-1)
+        bias = None if self.beta is None else self.beta.value.view(-1)
+        new_weight = self._weight_of_new_value() if training else None
+        tracks = not training or new_weight is not None
+        mean = self._workspace.take("mean", channels[1:2], like=x, keep=training)
+        invstd = self._workspace.take("invstd", channels[1:2], like=x, keep=training)
+        torch.ops.aten.native_batch_norm.out(
+            x.view(channels),
+            weight,
+            bias,
+            self.running_mean.view(-1) if tracks else None,
+            self.running_var.view(-1) if tracks else None,
+            training,
+            new_weight or 0.0,
+            self._eps,
+            out=out.view(channels),
+            save_mean=mean,
+            save_invstd=invstd,
+        )
+        if training:
+            self._x = x
+            self._batch_statistics = (mean, invstd)
+        return out
+
+    def backward(self, dy: Tensor) -> Tensor:
+        """Fills the gradients of gamma and beta; returns dL/dx, (replica, feature, batch)."""
+        x = self._x
+        assert x is not None, "backward comes after a forward pass in training"
+        assert self._batch_statistics is not None
+        mean, invstd = self._batch_statistics
+        channels = (1, x.size(0) * x.size(1), x.size(2))
+        affine = self.gamma is not None
+        dx, dgamma, dbeta = torch.ops.aten.native_batch_norm_backward(
+            dy.contiguous().view(channels),
+            x.view(channels),
+            None if self.gamma is None else self.gamma.value.view(-1),
+            None,
+            None,
+            mean,
+            invstd,
+            True,
+            self._eps,
+            [True, affine, affine],
+        )
+        if self.gamma is not None and self.beta is not None:
+            self.gamma.grad.view(-1).copy_(dgamma)
+            self.beta.grad.view(-1).copy_(dbeta)
+        shaped: Tensor = dx.view(x.shape)
+        return shaped
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Running mean and variance, (replica, feature) each, and the steps they are made of."""
+        tracked = torch.full((self.running_mean.size(0),), self.num_batches_tracked)
+        return {
+            f"{self.name}.running_mean": self.running_mean,
+            f"{self.name}.running_var": self.running_var,
+            f"{self.name}.num_batches_tracked": tracked,
+        }
+
+    def _weight_of_new_value(self) -> float | None:
+        """The weight of this step's statistics in the running ones; None when none are kept."""
+        if self._running == POPULATION and not self._collecting:
+            return None
+        self.num_batches_tracked += 1
+        return self._momentum if self._running == EMA else 1.0 / self.num_batches_tracked

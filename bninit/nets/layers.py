@@ -1,0 +1,161 @@
+"""The linear and the activation layer of a stack, each with a forward and a backward pass.
+
+Signals are (replica, feature, batch). A layer keeps what its backward pass needs from the last
+forward pass in training, in buffers that are used again at the next step of the same batch size.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bninit.nets.activations import Activation
+from bninit.nets.parameter import Parameter
+from bninit.nets.products import multiply
+
+
+class Layer(Protocol):
+    """What a stack asks of its layers."""
+
+    parameters: list[Parameter]
+
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        """Maps (replica, feature in, batch) to (replica, feature out, batch)."""
+
+    def backward(self, dy: Tensor) -> Tensor:
+        """Fills the parameters' gradients; returns the gradient with respect to the input."""
+
+    def statistics(self) -> dict[str, Tensor]:
+        """What the layer tracks without training it: name to (replica, ...)."""
+
+
+class Workspace:
+    """Tensors that are written anew at each step, kept from step to step.
+
+    One tensor for each name and shape, so that a step allocates nothing and a captured step
+    finds its tensors where they were.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], *, like: Tensor, keep: bool) -> Tensor:
+        """Returns an uninitialised contiguous tensor, the same one for the same name and shape.
+
+        Args:
+            name: Its use in the layer.
+            shape: Its shape.
+            like: Gives dtype and device.
+            keep: False for a fresh tensor that is not kept (outside training).
+        """
+        if not keep:
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
+        key = (name, shape)
+        if key not in self._kept:
+            self._kept[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return self._kept[key]
+
+
+class Linear:
+    """A linear layer of every network: y = W x + b.
+
+    Args:
+        name: Its place in the equal ``nn.Sequential``.
+        weight: (replica, fan_out, fan_in).
+        bias: (replica, fan_out), or None for a layer without one.
+        first: True when nothing that trains lies before it, so that no gradient with respect to
+            its input is needed.
+    """
+
+    def __init__(self, name: str, *, weight: Tensor, bias: Tensor | None, first: bool) -> None:
+        self.weight = Parameter(f"{name}.weight", weight)
+        self.bias = None if bias is None else Parameter(f"{name}.bias", bias)
+        self.parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
+        self._first = first
+        self._workspace = Workspace()
+        self._x: Tensor | None = None
+
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        """Maps (replica, fan_in, batch) to (replica, fan_out, batch)."""
+        weight = self.weight.value
+        shape = (weight.size(0), weight.size(1), x.size(2))
+        out = self._workspace.take("out", shape, like=weight, keep=training)
+        multiply(weight, x, out=out)
+        if self.bias is not None:
+            out.add_(self.bias.value.unsqueeze(2))
+        if training:
+            self._x = x
+        return out
+
+    def backward(self, dy: Tensor) -> Tensor:
+        """Fills the gradients of weight and bias; returns dL/dx, or ``dy`` when first.
+
+        Args:
+            dy: (replica, fan_out, batch).
+        """
+        x = self._x
+        assert x is not None, "backward comes after a forward pass in training"
+        multiply(dy, x.transpose(1, 2), out=self.weight.grad)
+        if self.bias is not None:
+            torch.sum(dy, dim=2, out=self.bias.grad)
+        if self._first:
+            return dy
+        weight = self.weight.value
+        dx = self._workspace.take("dx", tuple(x.shape), like=weight, keep=True)
+        return multiply(weight.transpose(1, 2), dy, out=dx)
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+
+class Elementwise:
+    """An activation.
+
+    On the CPU, functions that are not exact are applied network by network, so that a network's
+    values do not depend on where it stands in the stack.
+
+    Args:
+        activation: Which one.
+    """
+
+    parameters: list[Parameter]
+
+    def __init__(self, activation: Activation) -> None:
+        self.parameters = []
+        self._exact = activation.exact
+        self._forward, self._backward = activation.passes()
+        self._workspace = Workspace()
+        self._x: Tensor | None = None
+        self._y: Tensor | None = None
+
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        """Maps (replica, feature, batch) to the same shape."""
+        y = self._workspace.take("y", tuple(x.shape), like=x, keep=training)
+        if self._exact or x.is_cuda:
+            self._forward(x, out=y)
+        else:
+            for x_one, y_one in zip(x, y, strict=True):
+                self._forward(x_one, out=y_one)
+        if training:
+            self._x, self._y = x, y
+        return y
+
+    def backward(self, dy: Tensor) -> Tensor:
+        """Returns dL/dx, (replica, feature, batch)."""
+        x, y = self._x, self._y
+        assert x is not None, "backward comes after a forward pass in training"
+        assert y is not None
+        dx = self._workspace.take("dx", tuple(x.shape), like=x, keep=True)
+        if self._exact or x.is_cuda:
+            self._backward(dy, x=x, y=y, out=dx)
+        else:
+            for dy_one, x_one, y_one, dx_one in zip(dy, x, y, dx, strict=True):
+                self._backward(dy_one, x=x_one, y=y_one, out=dx_one)
+        return dx
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}

@@ -1,0 +1,123 @@
+"""What a training yields: plain records, for whoever keeps or shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """A network on a set of examples, in evaluation mode.
+
+    Attributes:
+        loss: Mean cross-entropy in nats per example.
+        accuracy: Fraction of examples classified correctly, in [0, 1].
+    """
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """All that one network needs to go on after an epoch.
+
+    Attributes:
+        epoch: Finished epochs.
+        step: Finished steps.
+        seconds: Training time so far; see `EpochMetrics`.
+        network: Parameters and statistics under their names in ``nn.Sequential``.
+        optimiser: What the optimiser remembers, by name.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    network: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """One network after one epoch; epoch 0 is before training.
+
+    Attributes:
+        epoch: Finished epochs.
+        step: Finished steps.
+        learning_rate: Of the epoch that ended; at epoch 0, of the first one.
+        batch_loss: Mean over the epoch's steps of the training loss that each step saw, in nats;
+            None at epoch 0.
+        train_loss: In evaluation mode, on a fixed part of the training set that is as large as
+            the validation set.
+        train_accuracy: On the same examples.
+        val_loss: On the validation set.
+        val_accuracy: On the validation set.
+        seconds: The network's share of the time spent in training steps so far: wall-clock time
+            of the stack divided by the networks in it. Evaluation and writing are not in it.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    batch_loss: float | None
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaEpoch:
+    """What one network did in one epoch.
+
+    Attributes:
+        replica: Its place in the list that the training was given.
+        metrics: Its row.
+        step_losses: Training loss of each step of the epoch in nats, (step,); empty at epoch 0.
+        diverged_step: The 1-based step, counted from the start of the training, whose loss was
+            the first that was not finite; None while all is well. When losses were finite and
+            the evaluation was not, the last step. This is a diverged network's last record.
+        checkpoint: Copies what is needed to go on; costs nothing until it is called.
+    """
+
+    replica: int
+    metrics: EpochMetrics
+    step_losses: npt.NDArray[np.floating]
+    diverged_step: int | None
+    checkpoint: Callable[[], Checkpoint]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch of a stack.
+
+    Attributes:
+        epoch: Finished epochs.
+        replicas: The networks that took part, in order.
+        stack_seconds: Wall-clock time of the epoch's steps.
+    """
+
+    epoch: int
+    replicas: tuple[ReplicaEpoch, ...]
+    stack_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRecord:
+    """One network at the end of its training; test figures are None when it diverged.
+
+    Attributes:
+        replica: Its place in the list that the training was given.
+        train: On the whole training set.
+        test: On the test set, which nothing has read before.
+    """
+
+    replica: int
+    train: Figures
+    test: Figures
