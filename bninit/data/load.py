@@ -1,0 +1,207 @@
+"""From files to whole tensors on a device: finding, verifying, splitting, scaling.
+
+There is no DataLoader: the largest set is 188 MB in float32 and is indexed where it lies.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bninit.data import sample, torchvision_sets
+from bninit.data.catalog import DATASETS, SCALES, Dataset, Scale
+from bninit.data.download import download_missing
+from bninit.data.images import Bytes, RawImages
+from bninit.data.locations import search_folders
+from bninit.data.split import validation_split
+from bninit.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set as tensors on one device, split and scaled.
+
+    Attributes:
+        train_x: Scaled pixels, (image, pixel). Rows are in a fixed shuffled order.
+        train_y: Labels, (image,), int64.
+        val_x: Scaled pixels of the validation images, (image, pixel).
+        val_y: Their labels, (image,), int64.
+        test_x: Scaled pixels of the test images, (image, pixel), in the order of the file.
+        test_y: Their labels, (image,), int64.
+        num_classes: Number of classes.
+        checksum: SHA-256 of the raw content, see `bninit.data.images.RawImages.checksum`; it
+            depends neither on the split nor on the scale.
+        name: Name of the data set.
+        scale: How pixels were scaled.
+        shift: Subtracted from the pixel values 0 to 255.
+        divisor: What the difference was divided by.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    val_x: Tensor
+    val_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    num_classes: int
+    checksum: str
+    name: str
+    scale: Scale
+    shift: float
+    divisor: float
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    val_size: int | None = None,
+    scale: Scale = "unit",
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    download: bool = True,
+) -> Data:
+    """Load a data set as whole tensors.
+
+    Training and validation part are split by a permutation that depends on the name of the data
+    set alone; the validation part is not stratified. `scale` acts on pixel values p from 0 to 255:
+
+    - ``raw``: p.
+    - ``unit``: p / 255.
+    - ``standardize``: (p - m) / s, where m and s are the mean and the standard deviation of all
+      pixels of the training part (without the validation images): two numbers, the same for every
+      pixel. For MNIST, m / 255 = 0.1307 and s / 255 = 0.3081.
+
+    Scaling happens on the CPU, so every device sees the same bits.
+
+    Args:
+        name: A key of `bninit.data.catalog.DATASETS`.
+        data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
+        val_size: Validation images, 1 to the size of the training part less 1; None for the
+            data set's default.
+        scale: ``"raw"``, ``"unit"`` or ``"standardize"``.
+        device: Where the tensors are to lie.
+        dtype: Floating-point type of the pixels, None for ``torch.float32``.
+        download: Whether absent files may be downloaded.
+
+    Returns:
+        The tensors, with the checksum of what they were made from.
+
+    Raises:
+        DataError: Unknown name, scale or size; files that are missing, damaged or not to be had.
+    """
+    import torch
+
+    dataset = find_dataset(name)
+    num_val = dataset.default_val_size if val_size is None else val_size
+    if not 1 <= num_val < dataset.num_train:
+        raise DataError(
+            f"val_size {num_val} does not fit {name}", hint=f"allowed: 1 to {dataset.num_train - 1}"
+        )
+    if scale not in SCALES:
+        raise DataError(f"unknown scale {scale!r}", hint=f"allowed: {', '.join(SCALES)}")
+    images = read_images(dataset, data_dir=data_dir, download=download)
+    training, validation = validation_split(dataset.num_train, num_val, name=name)
+    train_pixels = images.train_x[training]
+    shift, divisor = _shift_and_divisor(scale, train_pixels)
+
+    def scaled(pixels: Bytes) -> Tensor:
+        values = torch.from_numpy(pixels).to(dtype or torch.float32)
+        return values.sub_(shift).div_(divisor).to(device)
+
+    def labels(values: Bytes) -> Tensor:
+        return torch.from_numpy(values.astype(np.int64)).to(device)
+
+    return Data(
+        train_x=scaled(train_pixels),
+        train_y=labels(images.train_y[training]),
+        val_x=scaled(images.train_x[validation]),
+        val_y=labels(images.train_y[validation]),
+        test_x=scaled(images.test_x),
+        test_y=labels(images.test_y),
+        num_classes=dataset.num_classes,
+        checksum=images.checksum(),
+        name=name,
+        scale=scale,
+        shift=shift,
+        divisor=divisor,
+    )
+
+
+def find_dataset(name: str) -> Dataset:
+    """Return the catalog's entry of a data set.
+
+    Raises:
+        DataError: The catalog has no such name; the message lists those it has.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}", hint=f"known: {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def read_images(
+    dataset: Dataset, *, data_dir: str | os.PathLike[str] | None = None, download: bool = True
+) -> RawImages:
+    """Find, verify and read the files of a data set.
+
+    Args:
+        dataset: Entry of the catalog.
+        data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
+        download: Whether absent files may be downloaded, into the first of these folders that can
+            be written. Damaged files are never replaced here, see `bninit.data.inventory.fetch`.
+
+    Returns:
+        Pixels and labels as they lie in the files.
+
+    Raises:
+        MissingDataError: The files are not there, and not to be had.
+        DamagedDataError: A file is not what it should be.
+    """
+    if dataset.torchvision_class is None:
+        return sample.read_sample(sample.find_sample(dataset), dataset=dataset)
+    folders = search_folders(data_dir)
+    folder = torchvision_sets.find_folder(dataset, folders)
+    if folder is None and not download:
+        raise torchvision_sets.missing(dataset, folders)
+    if folder is None:
+        folder = download_missing(dataset, folders)
+    return torchvision_sets.read_folder(dataset, folder)
+
+
+def _shift_and_divisor(scale: Scale, pixels: Bytes) -> tuple[float, float]:
+    if scale == "raw":
+        return 0.0, 1.0
+    if scale == "unit":
+        return 0.0, 255.0
+    mean, sd = mean_and_sd(pixels)
+    if sd == 0:
+        raise DataError("standardize needs pixels that differ, and all pixels are the same")
+    return mean, sd
+
+
+def mean_and_sd(pixels: Bytes) -> tuple[float, float]:
+    """Return the mean and the standard deviation of all pixels together, from their histogram.
+
+    Args:
+        pixels: (image, pixel), at least one of each, uint8.
+
+    Returns:
+        Both in units of the pixel values (0 to 255); the deviation is that of the population
+        (divided by n). Sums are of whole numbers and exact.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    # bincount makes 8 bytes of each: in blocks, not 376 MB at once.
+    for start in range(0, len(pixels), 1000):
+        counts += np.bincount(pixels[start : start + 1000].ravel(), minlength=256)
+    values = np.arange(256)
+    num_pixels = int(counts.sum())
+    total, squares = int(counts @ values), int(counts @ values**2)
+    variance = (num_pixels * squares - total**2) / num_pixels**2
+    return total / num_pixels, variance**0.5
