@@ -43,7 +43,7 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.key}: {self.what}" if self.key else f"{self.where}: {self.what}"
+        head = ": ".join(part for part in (self.where, self.key, self.what) if part)
         return f"{head}\n  {self.hint}" if self.hint else head
 
 

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class Forward(Protocol):
     """Writes the activation of ``x`` into ``out``."""
 
-    def __call__(self, x: Tensor, *, out: Tensor) -> object: ...
+    def __call__(self, x: Tensor, *, out: Tensor) -> object:
+        """See the class."""
 
 
 class Backward(Protocol):
     """Writes ``dy`` times the slope into ``out``, given the input ``x`` and the output ``y``."""
 
-    def __call__(self, dy: Tensor, *, x: Tensor, y: Tensor, out: Tensor) -> object: ...
+    def __call__(self, dy: Tensor, *, x: Tensor, y: Tensor, out: Tensor) -> object:
+        """See the class."""
 
 
 @dataclass(frozen=True)

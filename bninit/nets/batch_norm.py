@@ -72,11 +72,20 @@ class BatchNorm:
     def collect(self, *, on: bool) -> None:
         """Begins or ends a pass over the training set that collects population statistics."""
         if on:
+            # The first batch replaces these, but an infinity times its weight 0 would be NaN.
+            self.running_mean.zero_()
+            self.running_var.fill_(1.0)
             self.num_batches_tracked = 0
         self._collecting = on
 
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
-        """Maps (replica, feature, batch) to the same shape."""
+        """Maps (replica, feature, batch) to the same shape.
+
+        Raises:
+            ValueError: A batch of one in training: it has no variance.
+        """
+        if training and x.size(2) < 2:
+            raise ValueError("batch norm cannot normalize over a batch of 1")
         x = x.contiguous()
         out = self._workspace.take("out", tuple(x.shape), like=x, keep=training)
         channels = (1, x.size(0) * x.size(1), x.size(2))

@@ -4,8 +4,9 @@ A library is free to sum in another order when it multiplies one pair of matrice
 multiplies ten, and for some shapes it does. Then a network would train to other bits alone than
 in a stack. So each shape of product is tried once per process, on random matrices: where the
 batched call gives every network the bits that it gets alone, it is used; elsewhere each network's
-product is a call of its own, as are products so large that the cost of a call is nothing to them. The choice depends on the network's shapes and on the machine, never
-on the number of networks or on timing.
+product is a call of its own, as are products so large that a call costs nothing beside them. The
+choice depends on the network's shapes and on the machine, never on the number of networks or on
+timing.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Initialisation:
     scheme: str = "he_normal"
     parameters: Parameters = field(default_factory=Parameters)
     bias_scheme: str = "zeros"
-    bias_parameters: Parameters = field(default_factory=Parameters)
+    bias_parameters: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

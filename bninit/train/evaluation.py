@@ -27,7 +27,9 @@ def evaluate(network: StackedMLP, x: Tensor, y: Tensor) -> list[Figures]:
     """
     losses = torch.zeros(network.num_replicas, dtype=torch.float64, device=x.device)
     hits = torch.zeros(network.num_replicas, dtype=torch.int64, device=x.device)
-    for part_x, part_y in zip(x.split(EVALUATION_BATCH), y.split(EVALUATION_BATCH), strict=True):
+    for part_x, part_y in zip(
+        torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True
+    ):
         labels = part_y.expand(network.num_replicas, -1)
         logits = network.forward(_shared(network, part_x), training=False)
         losses += example_losses(logits, labels).sum(dim=1, dtype=torch.float64)

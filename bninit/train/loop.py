@@ -15,7 +15,7 @@ import torch
 from bninit.data.load import Data
 from bninit.nets.stack import Architecture, StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.train.batches import DROP, batches, epoch_order
+from bninit.train.batches import DROP, KEEP, batches, epoch_order
 from bninit.train.evaluation import collect_population_statistics, evaluate
 from bninit.train.optimisers import OptimiserSettings, build_optimiser, load_optimiser
 from bninit.train.records import (
@@ -55,7 +55,7 @@ class TrainSettings:
     batch_size: int = 128
     last_batch: str = DROP
     dtype: torch.dtype = torch.float32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +110,7 @@ def train_stack(
 class _Training:
     """The state of `train_stack` between two epochs."""
 
-    def __init__(
-        self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data
-    ) -> None:
+    def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
         self.settings = settings
         self.plans = list(plans)
         self.data = data
@@ -128,6 +126,7 @@ class _Training:
         if checkpoints:
             self.network.load([c.network for c in checkpoints])
             load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self._warm_up()
 
     def run_epoch(self) -> npt.NDArray[np.floating]:
         """Trains for an epoch; returns the loss of each step, (replica, step)."""
@@ -229,6 +228,20 @@ class _Training:
             device=settings.device,
         )
 
+    def _warm_up(self) -> None:
+        """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
+        num_examples = self.data.train_x.size(0)
+        order = torch.arange(num_examples, device=self.settings.device)
+        sizes = {self.settings.batch_size}
+        if self.settings.last_batch == KEEP:
+            sizes.add(num_examples % self.settings.batch_size or self.settings.batch_size)
+        scratch = self.network.select(range(len(self.plans)))
+        optimiser = build_optimiser(scratch.parameters, self.settings.optimiser)
+        with torch.no_grad():
+            for size in sizes:
+                index = order[:size].expand(len(self.plans), -1)
+                train_step(scratch, optimiser, self.data.train_x, self.data.train_y, index, lr=0.0)
+
     def _learning_rate(self, epoch: int) -> float:
         return learning_rate(
             self.settings.schedule,
@@ -252,9 +265,7 @@ class _Training:
             seconds=self.seconds[i],
         )
 
-    def _diverged_step(
-        self, losses: npt.NDArray[np.floating], *evaluated: float
-    ) -> int | None:
+    def _diverged_step(self, losses: npt.NDArray[np.floating], *evaluated: float) -> int | None:
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
             return self.step - losses.size + int(bad[0]) + 1

@@ -1,0 +1,63 @@
+"""bninit: what batch normalization and weight initialization do to a network, with evidence.
+
+The functions below are those that the command line calls. They are loaded when they are first
+used, so that ``import bninit`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bninit.api import train
+    from bninit.config import Config, arm_id, config_from_dict, load_config
+    from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
+    from bninit.store import Run, find_runs, load_runs
+
+_HOMES = {
+    "train": "bninit.api",
+    "Config": "bninit.config",
+    "arm_id": "bninit.config",
+    "config_from_dict": "bninit.config",
+    "load_config": "bninit.config",
+    "ConfigError": "bninit.errors",
+    "DataError": "bninit.errors",
+    "DeviceError": "bninit.errors",
+    "StoreError": "bninit.errors",
+    "UserError": "bninit.errors",
+    "Run": "bninit.store",
+    "find_runs": "bninit.store",
+    "load_runs": "bninit.store",
+}
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "Run",
+    "StoreError",
+    "UserError",
+    "__version__",
+    "arm_id",
+    "config_from_dict",
+    "find_runs",
+    "load_config",
+    "load_runs",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

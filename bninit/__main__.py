@@ -1,0 +1,5 @@
+"""``python -m bninit``."""
+
+from bninit.cli.app import main
+
+main()

@@ -1,0 +1,63 @@
+"""The program ``bninit``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bninit import __version__
+from bninit.cli import data, init, list_runs, schema, show, train
+from bninit.errors import UserError
+
+FAILED = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bninit",
+    help="Find out, with evidence, what batch normalization and weight initialization do to a "
+    "network: paired, seeded trainings of MLPs on MNIST.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("list")(list_runs.list_runs)
+app.command("show")(show.show)
+app.command("data")(data.data)
+app.command("init")(init.init)
+app.command("schema")(schema.schema)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bninit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Runs the program; exit code 0 fine, 1 something failed, 2 the input is wrong."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(WRONG_INPUT)
+    except KeyboardInterrupt:
+        typer.echo(
+            "interrupted: finished epochs are kept; the same command goes on from there", err=True
+        )
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(FAILED)

@@ -1,0 +1,55 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bninit.config import Override, parse_seeds
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the config, as in model.norm.placement=post. Repeatable.",
+    ),
+]
+SeedsOption = Annotated[
+    str | None, typer.Option("--seeds", help="A count (5), a list (0,3,7) or a range (0-4).")
+]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Epochs to train.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+RunsDirOption = Annotated[
+    Path, typer.Option("--runs-dir", help="Folder of all runs.", show_default=True)
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder of the data sets; else $BNINIT_DATA_DIR, else a cache folder."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def overrides(
+    settings: list[str] | None,
+    *,
+    seeds: str | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+    tensorboard: bool = False,
+) -> list[str | Override]:
+    """What the options change in a config, the named options last."""
+    changes: list[str | Override] = [*(settings or [])]
+    if seeds is not None:
+        changes.append(Override("train.seeds", list(parse_seeds(seeds)), f"--seeds {seeds}"))
+    if epochs is not None:
+        changes.append(Override("train.epochs", epochs, f"--epochs {epochs}"))
+    if device is not None:
+        changes.append(Override("train.device", device, f"--device {device}"))
+    if tensorboard:
+        changes.append(Override("train.tensorboard", True, "--tensorboard"))
+    return changes

@@ -1,0 +1,1 @@
+"""Where training runs: from jobs to stacks, on this machine."""

@@ -1,0 +1,140 @@
+"""The engine of this machine: trains stacks one after another, and keeps their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from bninit.config import Config
+from bninit.data.load import Data, load
+from bninit.engines.plan import Job, plan_stacks
+from bninit.engines.settings import dtype_of, initialisation_of, train_settings_of
+from bninit.engines.watcher import Watcher
+from bninit.nets.products import routes
+from bninit.store import RunWriter, is_finished
+from bninit.store.environment import environment
+from bninit.train.loop import ReplicaPlan, train_stack
+from bninit.train.records import Checkpoint, EpochRecord
+
+
+class LocalEngine:
+    """Trains jobs on one device of this machine.
+
+    Args:
+        runs_dir: The folder of all runs.
+        device: Where to train.
+        data_dir: Folder searched first for data sets.
+        watcher: Told what happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs_dir: Path,
+        device: torch.device,
+        data_dir: Path | None,
+        watcher: Watcher,
+    ) -> None:
+        self._runs_dir = runs_dir
+        self._device = device
+        self._data_dir = data_dir
+        self._watcher = watcher
+        self._data: dict[tuple[object, ...], Data] = {}
+
+    def run(self, jobs: Sequence[Job], *, fresh: bool = False) -> None:
+        """Trains what is not finished, and goes on where it was interrupted.
+
+        Args:
+            jobs: Any number of networks.
+            fresh: Whether to start over what is there.
+
+        Raises:
+            StoreError: Another process is training one of them, or files cannot be written.
+            DataError: The data set is not to be had.
+        """
+        pending = [
+            job for job in jobs if fresh or not is_finished(self._runs_dir, job.config, job.seed)
+        ]
+        for stack in plan_stacks(pending, device=self._device):
+            self._train(stack, fresh=fresh)
+
+    def _train(self, jobs: list[Job], *, fresh: bool) -> None:
+        data = self._load(jobs[0].config)
+        about = environment(
+            device=str(self._device), data_checksum=data.checksum, stack_size=len(jobs)
+        )
+        with ExitStack() as held:
+            by_epoch: dict[int, list[tuple[Job, RunWriter, Checkpoint | None]]] = {}
+            for job in jobs:
+                writer = held.enter_context(
+                    RunWriter.open(
+                        self._runs_dir, job.config, job.seed, environment=about, fresh=fresh
+                    )
+                )
+                if writer.status == "finished":
+                    continue
+                checkpoint = writer.resume()
+                for note in writer.notes:
+                    self._watcher.note(note)
+                epoch = 0 if checkpoint is None else checkpoint.epoch
+                by_epoch.setdefault(epoch, []).append((job, writer, checkpoint))
+            for epoch, members in sorted(by_epoch.items()):
+                self._train_from(epoch, members, data)
+
+    def _train_from(
+        self, epoch: int, members: list[tuple[Job, RunWriter, Checkpoint | None]], data: Data
+    ) -> None:
+        config = members[0][0].config
+        writers = [writer for _, writer, _ in members]
+        self._watcher.start(
+            labels=[job.config.name for job, _, _ in members],
+            num_epochs=config.train.epochs,
+            first_epoch=epoch,
+            steps_per_epoch=config.iterations_per_epoch,
+        )
+        plans = [
+            ReplicaPlan(
+                seed=job.seed,
+                initialisation=initialisation_of(job.config),
+                checkpoint=checkpoint,
+            )
+            for job, _, checkpoint in members
+        ]
+        states = [None if checkpoint is None else checkpoint.network for *_, checkpoint in members]
+        settings = train_settings_of(config, device=self._device)
+        for record in train_stack(settings, plans, data):
+            if isinstance(record, EpochRecord):
+                for one in record.replicas:
+                    checkpoint = one.checkpoint()
+                    states[one.replica] = checkpoint.network
+                    writer = writers[one.replica]
+                    writer.epoch(one.metrics, one.step_losses, checkpoint)
+                    if one.diverged_step is not None:
+                        writer.finish(
+                            checkpoint.network, None, one.diverged_step, products=routes()
+                        )
+                self._watcher.epoch(record)
+            else:
+                state = states[record.replica]
+                assert state is not None, "an epoch or a checkpoint comes before the end"
+                writers[record.replica].finish(state, record, None, products=routes())
+
+    def _load(self, config: Config) -> Data:
+        data, dtype = config.data, dtype_of(config)
+        key = (data.name, data.val_size, data.scale, dtype)
+        if key not in self._data:
+            # One at a time: a study over scales does not hold them all.
+            self._data = {
+                key: load(
+                    data.name,
+                    data_dir=self._data_dir,
+                    val_size=data.val_size,
+                    scale=data.scale,
+                    device=self._device,
+                    dtype=dtype,
+                )
+            }
+        return self._data[key]

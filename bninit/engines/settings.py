@@ -1,0 +1,111 @@
+"""From a config to the plain values that `bninit.nets` and `bninit.train` take."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+
+from bninit.config import Config
+from bninit.data.catalog import DATASETS
+from bninit.errors import DeviceError
+from bninit.nets.initialisers import SCHEMES, Parameters
+from bninit.nets.stack import Architecture
+from bninit.nets.start import Initialisation
+from bninit.train.loop import TrainSettings
+from bninit.train.optimisers import OptimiserSettings
+from bninit.train.schedules import Schedule
+
+
+def architecture_of(config: Config) -> Architecture:
+    """The shape of the config's networks."""
+    dataset = DATASETS[config.data.name]
+    norm = config.model.norm
+    return Architecture(
+        widths=(dataset.num_features, *config.model.hidden, dataset.num_classes),
+        activation=config.model.activation,
+        bias=config.model.bias,
+        placement=norm.placement,
+        input_norm=norm.input,
+        eps=norm.eps,
+        momentum=norm.momentum,
+        affine=norm.affine,
+        running=norm.running,
+    )
+
+
+def initialisation_of(config: Config) -> Initialisation:
+    """How the config's networks start."""
+    init = config.model.init
+    return Initialisation(
+        scheme=init.scheme,
+        parameters=cast(Parameters, _given(init, *SCHEMES[init.scheme].takes)),
+        bias_scheme=init.bias.scheme,
+        bias_parameters=_given(init.bias, "std", "limit", "value"),
+    )
+
+
+def train_settings_of(config: Config, *, device: torch.device) -> TrainSettings:
+    """What the config's networks have in common in training."""
+    optim = config.optim
+    given = {
+        key: value
+        for key in ("momentum", "betas", "eps")
+        if (value := getattr(optim, key)) is not None
+    }
+    return TrainSettings(
+        architecture=architecture_of(config),
+        optimiser=OptimiserSettings(
+            name=optim.name,
+            nesterov=optim.nesterov,
+            weight_decay=optim.weight_decay,
+            **given,
+        ),
+        lr=optim.lr,
+        schedule=Schedule(
+            name=optim.schedule.name,
+            step_epochs=optim.schedule.step_epochs,
+            factor=1.0 if optim.schedule.factor is None else optim.schedule.factor,
+            min_lr=0.0 if optim.schedule.min_lr is None else optim.schedule.min_lr,
+        ),
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        last_batch=config.train.last_batch,
+        dtype=dtype_of(config),
+        device=device,
+    )
+
+
+def dtype_of(config: Config) -> torch.dtype:
+    """The precision of parameters, signals and data."""
+    return torch.float64 if config.train.precision == "float64" else torch.float32
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a config's ``train.device`` means on this machine.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: A CUDA device was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    hint = "use device: cpu, or device: auto, which takes a GPU where there is one"
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this torch is built without CUDA"
+        raise DeviceError(f"no CUDA device is available{built}", where=f"device {name}", hint=hint)
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        last = f"cuda:{count - 1}"
+        raise DeviceError(f"the last CUDA device is {last}", where=f"device {name}", hint=hint)
+    return device
+
+
+def _given(section: object, *keys: str) -> dict[str, Any]:
+    found = {key: getattr(section, key) for key in keys}
+    return {key: value for key, value in found.items() if value is not None}
