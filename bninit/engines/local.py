@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,11 +14,25 @@ from bninit.data.load import Data, load
 from bninit.engines.plan import Job, plan_stacks
 from bninit.engines.settings import dtype_of, initialisation_of, train_settings_of
 from bninit.engines.watcher import Watcher
+from bninit.errors import UserError
 from bninit.nets.products import routes
 from bninit.store import RunWriter, is_finished
 from bninit.store.environment import environment
 from bninit.train.loop import ReplicaPlan, train_stack
 from bninit.train.records import Checkpoint, EpochRecord
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stack that could not be trained.
+
+    Attributes:
+        jobs: Its networks.
+        why: The error's text.
+    """
+
+    jobs: tuple[Job, ...]
+    why: str
 
 
 class LocalEngine:
@@ -44,12 +59,18 @@ class LocalEngine:
         self._watcher = watcher
         self._data: dict[tuple[object, ...], Data] = {}
 
-    def run(self, jobs: Sequence[Job], *, fresh: bool = False) -> None:
+    def run(
+        self, jobs: Sequence[Job], *, fresh: bool = False, keep_going: bool = False
+    ) -> list[Failure]:
         """Trains what is not finished, and goes on where it was interrupted.
 
         Args:
             jobs: Any number of networks.
             fresh: Whether to start over what is there.
+            keep_going: Whether the other stacks are trained when one fails.
+
+        Returns:
+            The stacks that failed; none unless told to keep going.
 
         Raises:
             StoreError: Another process is training one of them, or files cannot be written.
@@ -58,8 +79,18 @@ class LocalEngine:
         pending = [
             job for job in jobs if fresh or not is_finished(self._runs_dir, job.config, job.seed)
         ]
-        for stack in plan_stacks(pending, device=self._device):
-            self._train(stack, fresh=fresh)
+        stacks = plan_stacks(pending, device=self._device)
+        failures: list[Failure] = []
+        for number, stack in enumerate(stacks, start=1):
+            self._watcher.stack(number, of=len(stacks))
+            try:
+                self._train(stack, fresh=fresh)
+            except (UserError, RuntimeError, MemoryError) as error:
+                if not keep_going:
+                    raise
+                failures.append(Failure(tuple(stack), str(error)))
+                self._watcher.note(f"failed, and left out: {error}")
+        return failures
 
     def _train(self, jobs: list[Job], *, fresh: bool) -> None:
         data = self._load(jobs[0].config)

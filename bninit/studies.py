@@ -1,0 +1,214 @@
+"""Studies: train what a study asks, decide its claims, and keep both."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bninit.analysis.claims import ClaimResult, decide
+from bninit.analysis.metrics import METRICS
+from bninit.config import StudyArm, StudyConfig, expand, load_study, study_to_yaml
+from bninit.engines.local import Failure, LocalEngine
+from bninit.engines.plan import Job, plan_stacks
+from bninit.engines.settings import resolve_device
+from bninit.engines.watcher import Silent, Watcher
+from bninit.store import Run, atomic, find_runs
+
+STUDIES = "studies"
+"""Folder in the runs folder for what studies find."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyResult:
+    """What a study found.
+
+    Attributes:
+        study: What was asked.
+        arms: Its arms, experiment by experiment.
+        runs: The finished runs, by arm id and seed.
+        claims: One result for each claim.
+        failures: Stacks that could not be trained.
+        folder: Where `study.yaml` and `verdicts.json` are.
+        seconds: Wall-clock time of this call.
+        num_trained: Networks that this call trained; the others were there.
+    """
+
+    study: StudyConfig
+    arms: tuple[StudyArm, ...]
+    runs: Mapping[tuple[str, int], Run]
+    claims: tuple[ClaimResult, ...]
+    failures: tuple[Failure, ...]
+    folder: Path
+    seconds: float
+    num_trained: int
+
+    @property
+    def unmet(self) -> list[ClaimResult]:
+        """Required claims that are not supported."""
+        return [c for c in self.claims if c.claim.required and c.verdict.outcome != "supported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What a study would train.
+
+    Attributes:
+        study: What was asked.
+        arms: Its arms.
+        stacks: The jobs that are not finished, by stack.
+        num_networks: Networks of the whole study, each once.
+    """
+
+    study: StudyConfig
+    arms: tuple[StudyArm, ...]
+    stacks: tuple[tuple[Job, ...], ...]
+    num_networks: int
+
+
+def open_study(
+    path: str | os.PathLike[str], *, overrides: Sequence[Any] = ()
+) -> tuple[StudyConfig, tuple[StudyArm, ...]]:
+    """Loads a study file and lays out its arms.
+
+    Raises:
+        ConfigError: All faults of the file at once.
+    """
+    study = load_study(path, overrides=overrides, metrics=METRICS)
+    return study, tuple(expand(study))
+
+
+def plan_study(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[Any] = (),
+    runs_dir: str | os.PathLike[str] = "runs",
+    device: str = "auto",
+) -> StudyPlan:
+    """Tells what a study would train, and trains nothing; arguments as `run_study`."""
+    study, arms = open_study(path, overrides=overrides)
+    wanted, missing = _jobs(study, arms, _finished(Path(runs_dir)))
+    stacks = plan_stacks(missing, device=resolve_device(device))
+    return StudyPlan(
+        study=study,
+        arms=arms,
+        stacks=tuple(tuple(stack) for stack in stacks),
+        num_networks=len(wanted),
+    )
+
+
+def run_study(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[Any] = (),
+    runs_dir: str | os.PathLike[str] = "runs",
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    fail_fast: bool = False,
+    only_read: bool = False,
+    watcher: Watcher | None = None,
+) -> StudyResult:
+    """Trains what is missing of a study, and decides its claims.
+
+    Runs that a study or a training has finished before are used, whatever their name.
+
+    Args:
+        path: The study file.
+        overrides: ``key=value``, as after ``--set``.
+        runs_dir: The folder of all runs.
+        data_dir: Folder searched first for data sets.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        fail_fast: Whether to stop at the first stack that fails; else the others go on.
+        only_read: Whether to decide from the runs that are there, and train nothing.
+        watcher: Told what happens.
+
+    Raises:
+        ConfigError: All faults of the file at once.
+        DataError: The data set is missing or damaged (with `fail_fast`).
+        DeviceError: The device is not there.
+        StoreError: A folder cannot be written.
+    """
+    began = time.monotonic()
+    study, arms = open_study(path, overrides=overrides)
+    folder = Path(runs_dir)
+    watcher = watcher or Silent()
+    failures: list[Failure] = []
+    missing: list[Job] = []
+    if not only_read:
+        engine = LocalEngine(
+            runs_dir=folder,
+            device=resolve_device(device),
+            data_dir=None if data_dir is None else Path(data_dir),
+            watcher=watcher,
+        )
+        _, missing = _jobs(study, arms, _finished(folder))
+        try:
+            failures = engine.run(missing, keep_going=not fail_fast)
+        finally:
+            watcher.close()
+    runs = _finished(folder)
+    claims = decide(study.claims, arms, runs) if study.claims else []
+    result = StudyResult(
+        study=study,
+        arms=arms,
+        runs={key: runs[key] for key in _keys(study, arms) if key in runs},
+        claims=tuple(claims),
+        failures=tuple(failures),
+        folder=folder / STUDIES / study.name,
+        seconds=time.monotonic() - began,
+        num_trained=len(missing) - sum(len(failure.jobs) for failure in failures),
+    )
+    _keep(result)
+    return result
+
+
+def verdict_rows(result: StudyResult) -> list[dict[str, Any]]:
+    """The verdicts as plain rows, for tables and files."""
+    return [
+        {
+            "id": found.claim.id,
+            "says": found.claim.says,
+            "experiment": found.claim.experiment,
+            "metric": found.claim.metric,
+            "target": found.claim.target,
+            "left": found.left.says,
+            "right": found.right.says if found.right else found.claim.right,
+            "expect": found.claim.expect,
+            "required": found.claim.required,
+            **{key: value for key, value in asdict(found.verdict).items() if key != "name"},
+            "seeds": list(found.seeds),
+        }
+        for found in result.claims
+    ]
+
+
+def _keep(result: StudyResult) -> None:
+    atomic.make_folder(result.folder)
+    atomic.write_text(result.folder / "study.yaml", study_to_yaml(result.study))
+    text = json.dumps(verdict_rows(result), indent=2, allow_nan=False)
+    atomic.write_text(result.folder / "verdicts.json", text + "\n")
+
+
+def _finished(runs_dir: Path) -> dict[tuple[str, int], Run]:
+    return {
+        (run.arm, run.seed): run
+        for run in find_runs(runs_dir)
+        if run.status in ("done", "diverged")
+    }
+
+
+def _keys(study: StudyConfig, arms: Sequence[StudyArm]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((arm.id, seed) for arm in arms for seed in study.seeds))
+
+
+def _jobs(
+    study: StudyConfig, arms: Sequence[StudyArm], finished: Mapping[tuple[str, int], Run]
+) -> tuple[list[Job], list[Job]]:
+    """All networks of a study, each once; and those that are not finished."""
+    configs = {arm.id: arm.config for arm in arms}
+    wanted = [(key, Job(configs[key[0]], key[1])) for key in _keys(study, arms)]
+    return [job for _, job in wanted], [job for key, job in wanted if key not in finished]
