@@ -1,0 +1,192 @@
+"""Intervals cover a known effect as often as they say.
+
+Run as a script, this prints the whole table: `python tests/analysis/test_coverage.py 1000`.
+False verdicts without an effect are in `test_calibration.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from bninit.analysis.questions import Question
+from bninit.analysis.sentences import Wording
+from bninit.analysis.statistics import compare_to_baseline, paired_differences
+from bninit.analysis.verdicts import Verdict, decide_claims
+
+Floats = NDArray[np.float64]
+Ask = Callable[[np.random.Generator, int], Question]
+
+WORDS = Wording(left="with A", right="with B", quantity="the metric")
+NUM_SEEDS = (3, 5, 10, 20)
+HORIZON = 11.0
+ALPHA = 0.05
+
+
+def most_by_chance(num_draws: int, level: float = ALPHA) -> int:
+    """Above this, a rate of `level` is refuted (1 in 10,000 by chance)."""
+    return int(stats.binom.ppf(1 - 1e-4, num_draws, level))
+
+
+def _censored(times: Floats) -> Floats:
+    epochs = np.ceil(times)
+    return np.where(epochs > HORIZON - 1, np.nan, epochs)
+
+
+def _censored_mean(location: float) -> float:
+    """Mean of min(ceil(T), horizon) for a lognormal T, exactly."""
+    reached = stats.lognorm(0.5, scale=np.exp(location)).cdf(np.arange(1, HORIZON))
+    return float(HORIZON - reached.sum())
+
+
+# Known effects: how to ask, and the true left minus right.
+EFFECTS: dict[str, tuple[Ask, float]] = {
+    "normal, shifted": (
+        lambda rng, n: Question(
+            name="", expect="less", left=rng.normal(-1.0, size=n), right=rng.normal(size=n),
+            wording=WORDS,
+        ), -1.0),
+    "skewed, shifted": (
+        lambda rng, n: Question(
+            name="", expect="less", left=rng.lognormal(size=n) - 2, right=rng.lognormal(size=n),
+            wording=WORDS,
+        ), -2.0),
+    "skewed against constant": (
+        lambda rng, n: Question(
+            name="", expect="less", left=np.full(n, 1.0), right=rng.gamma(4.0, size=n),
+            wording=WORDS,
+        ), -3.0),
+    "epochs, few values": (
+        lambda rng, n: Question(
+            name="", expect="less", left=np.ceil(3 + 0.3 * rng.normal(size=n)),
+            right=np.ceil(6 + 0.3 * rng.normal(size=n)), resolution=1.0, wording=WORDS,
+        ), -3.0),
+    "censored on both sides": (
+        lambda rng, n: Question(
+            name="", expect="less", left=_censored(rng.lognormal(1.7, 0.5, size=n)),
+            right=_censored(rng.lognormal(2.3, 0.5, size=n)), resolution=1.0, horizon=HORIZON,
+            wording=WORDS,
+        ), _censored_mean(1.7) - _censored_mean(2.3)),
+    "number, normal": (
+        lambda rng, n: Question(
+            name="", expect="less", left=rng.normal(-1, size=n), right=0.0, wording=WORDS,
+        ), -1.0),
+    "number, skewness 1": (
+        lambda rng, n: Question(
+            name="", expect="less", left=rng.gamma(4.0, size=n), right=6.0, wording=WORDS,
+        ), -2.0),
+    "spread, normal": (
+        lambda rng, n: Question(
+            name="", expect="less", measure="spread", left=rng.normal(size=(n, 4)),
+            right=rng.normal(scale=3.0, size=(n, 4)), wording=WORDS,
+        ), -4 / np.sqrt(np.pi)),
+    "trend, normal": (
+        lambda rng, n: Question(
+            name="", expect="less", measure="trend", scores=[1, 2, 4, 8], right=0.0,
+            left=rng.normal(size=(n, 4)) - 0.3 * np.array([1, 2, 4, 8]), wording=WORDS,
+        ), -0.3),
+    "shares": (
+        lambda rng, n: Question(
+            name="", expect="less", share=True, left=rng.random(n) < 0.1,
+            right=rng.random(n) < 0.7, wording=WORDS,
+        ), -0.6),
+}  # fmt: skip
+
+
+def covers(verdict: Verdict, truth: float) -> bool:
+    low = -np.inf if verdict.low is None else verdict.low
+    high = np.inf if verdict.high is None else verdict.high
+    return low <= truth <= high
+
+
+def count_missed(case: str, n: int, *, num_draws: int) -> int:
+    ask, truth = EFFECTS[case]
+    rng = np.random.default_rng([n, *case.encode()])
+    return sum(not covers(decide_claims([ask(rng, n)])[0], truth) for _ in range(num_draws))
+
+
+@pytest.mark.parametrize("n", NUM_SEEDS)
+@pytest.mark.parametrize("case", ["normal, shifted", "epochs, few values", "number, skewness 1"])
+def test_intervals_cover_a_known_effect(case: str, n: int) -> None:
+    assert count_missed(case, n, num_draws=250) <= most_by_chance(250)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", NUM_SEEDS)
+@pytest.mark.parametrize("case", EFFECTS)
+def test_intervals_cover_a_known_effect_over_two_thousand_draws(case: str, n: int) -> None:
+    # One side skewed, the other constant: the difference is as skewed as the side (measured 6 %).
+    level = 0.07 if case == "skewed against constant" else ALPHA
+    assert count_missed(case, n, num_draws=2000) <= most_by_chance(2000, level)
+
+
+def misses_at_holm_levels(n: int, *, num_draws: int) -> tuple[int, float]:
+    """Misses of the intervals of ten claims with effects of all sizes, and what they stated."""
+    rng = np.random.default_rng(n)
+    effects = np.linspace(0.0, 3.0, 10)
+    num_missed, stated = 0, 0.0
+    for _ in range(num_draws):
+        questions = [
+            Question(
+                name="", expect="less", left=rng.normal(-effect, 0.7, size=n),
+                right=rng.normal(0.0, 0.7, size=n), wording=WORDS,
+            ) for effect in effects
+        ]  # fmt: skip
+        for verdict, effect in zip(decide_claims(questions), effects, strict=True):
+            num_missed += not covers(verdict, -effect)
+            stated += 1 - verdict.level
+    return num_missed, stated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_intervals_at_the_levels_of_holm_cover_as_stated(n: int) -> None:
+    num_missed, stated = misses_at_holm_levels(n, num_draws=1000)
+    assert num_missed <= stats.poisson.ppf(1 - 1e-4, stated)
+
+
+def count_comparisons_missed(n: int, *, num_draws: int) -> int:
+    """Tables of four arms against one baseline in which any of the four intervals misses."""
+    rng = np.random.default_rng(n)
+    effects = np.array([0.0, 0.5, -1.0, 3.0])
+    num_missed = 0
+    for _ in range(num_draws):
+        baseline = rng.normal(size=n)
+        arms = rng.normal(size=(4, n)) + effects[:, None]
+        estimates = compare_to_baseline([paired_differences(arm, baseline) for arm in arms])
+        num_missed += any(
+            estimate.low is None or estimate.high is None
+            or not estimate.low <= effect <= estimate.high
+            for estimate, effect in zip(estimates, effects, strict=True)
+        )  # fmt: skip
+    return num_missed
+
+
+@pytest.mark.parametrize("n", NUM_SEEDS)
+def test_all_intervals_of_a_comparison_hold_at_once(n: int) -> None:
+    assert count_comparisons_missed(n, num_draws=500) <= most_by_chance(500)
+
+
+def _print_table(num_draws: int) -> None:
+    head = " | ".join(f"n = {n}" for n in NUM_SEEDS)
+    print(f"| coverage of the 95 % interval | {head} |\n" + "| --- " * (len(NUM_SEEDS) + 1) + "|")
+    for case in EFFECTS:
+        rates = [1 - count_missed(case, n, num_draws=num_draws) / num_draws for n in NUM_SEEDS]
+        print(f"| {case} | " + " | ".join(f"{100 * rate:.1f} %" for rate in rates) + " |")
+    rates = [1 - count_comparisons_missed(n, num_draws=num_draws) / num_draws for n in NUM_SEEDS]
+    print("| four comparisons at once | " + " | ".join(f"{100 * r:.1f} %" for r in rates) + " |")
+    for n in NUM_SEEDS:
+        missed, stated = misses_at_holm_levels(n, num_draws=num_draws)
+        share, said = missed / (10 * num_draws), stated / (10 * num_draws)
+        print(
+            f"n = {n}: intervals at Holm's levels miss {100 * share:.2f} %, say {100 * said:.2f} %"
+        )
+
+
+if __name__ == "__main__":
+    _print_table(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
