@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,7 +81,7 @@ def test_one_in_four_is_reached_by_two_way_outcomes() -> None:
 @pytest.mark.parametrize("alpha", [0.05, 0.005])
 def test_median_interval_is_scipys_quantile_interval(n: int, alpha: float) -> None:
     values = np.sort(np.random.default_rng(n).normal(size=n))
-    expected = stats.quantile_test(values, q=0, p=0.5).confidence_interval(1 - alpha)
+    expected: Any = stats.quantile_test(values, q=0, p=0.5).confidence_interval(1 - alpha)
     interval = MedianInference(values).interval(alpha)
     if interval is None:
         assert np.isnan(expected).any()

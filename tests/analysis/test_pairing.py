@@ -10,7 +10,9 @@ from bninit.analysis.pairing import pair_by_seed
 from bninit.errors import UserError
 
 
-def runs(placement: str, seeds: list[int], *, schemes: str = "ab", lrs: tuple[float, ...] = (0.1,)):
+def runs(
+    placement: str, seeds: list[int], *, schemes: str = "ab", lrs: tuple[float, ...] = (0.1,)
+) -> pd.DataFrame:
     rows = [
         {"placement": placement, "seed": seed, "scheme": scheme, "lr": lr,
          "hidden": [8, 8], "accuracy": seed + 10 * ord(scheme) + 1000 * lr}

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bninit.analysis.questions import Question, gather
 from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import Verdict, decide_claims
+from bninit.analysis.verdicts import decide_claims
 
 WORDS = Wording(left="with A", right="with B", quantity="the metric")
 LOW = [1.0, 1.2, 0.9, 1.1, 1.3]
@@ -21,7 +21,7 @@ def question(**parts: Any) -> Question:
     return Question(**{"name": "claim", "expect": "less", "wording": WORDS, **parts})
 
 
-def decide(**parts: Any) -> Verdict:
+def decide(**parts: Any) -> Any:
     return decide_claims([question(**parts)])[0]
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from bninit.analysis.questions import Question
 from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import Verdict, decide_claims, seeds_needed
+from bninit.analysis.verdicts import decide_claims, seeds_needed
 
 NAN = np.nan
 WORDS = Wording(left="with A", right="with B", quantity="the metric")
@@ -22,7 +22,7 @@ def question(**parts: Any) -> Question:
     return Question(**{"name": "claim", "expect": "less", "wording": WORDS, **parts})
 
 
-def decide(**parts: Any) -> Verdict:
+def decide(**parts: Any) -> Any:
     return decide_claims([question(**parts)])[0]
 
 
