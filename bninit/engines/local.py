@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ import torch
 from bninit.config import Config
 from bninit.data.load import Data, load
 from bninit.engines.plan import Job, plan_stacks
-from bninit.engines.settings import dtype_of, initialisation_of, train_settings_of
+from bninit.engines.settings import initialisation_of, train_settings_of
 from bninit.engines.watcher import Watcher
 from bninit.errors import UserError
 from bninit.nets.products import routes
 from bninit.store import RunWriter, is_finished
 from bninit.store.environment import environment
+from bninit.store.networks import architecture_of, dtype_of
 from bninit.train.loop import ReplicaPlan, train_stack
 from bninit.train.records import Checkpoint, EpochRecord
 
@@ -33,6 +35,32 @@ class Failure:
 
     jobs: tuple[Job, ...]
     why: str
+
+
+class _Clock:
+    """Tells how long the stacks to come will take, from how long those before took."""
+
+    def __init__(self, stacks: Sequence[Sequence[Job]]) -> None:
+        self._began = time.monotonic()
+        self._work = [_work(stack) for stack in stacks]
+
+    def time_left(self, num_done: int) -> str:
+        """In words, for a line that goes on; empty at the beginning."""
+        if num_done == 0:
+            return ""
+        done, rest = sum(self._work[:num_done]), sum(self._work[num_done:])
+        seconds = (time.monotonic() - self._began) * rest / done
+        if seconds < 90:
+            return f", about {seconds:.0f} s left"
+        return f", about {seconds / 60:.0f} min left"
+
+
+def _work(stack: Sequence[Job]) -> float:
+    """Multiplications of a stack's training, up to a factor, with something for each step."""
+    config = stack[0].config
+    weights = sum(fan_in * fan_out for fan_in, fan_out in architecture_of(config).fans())
+    steps = config.train.epochs * config.iterations_per_epoch
+    return steps * (len(stack) * weights * config.train.batch_size + 5_000_000.0)
 
 
 class LocalEngine:
@@ -81,8 +109,13 @@ class LocalEngine:
         ]
         stacks = plan_stacks(pending, device=self._device)
         failures: list[Failure] = []
+        clock = _Clock(stacks)
         for number, stack in enumerate(stacks, start=1):
-            self._watcher.stack(number, of=len(stacks))
+            if len(stacks) > 1:
+                networks = "1 network" if len(stack) == 1 else f"{len(stack)} networks"
+                self._watcher.note(
+                    f"stack {number} of {len(stacks)}: {networks}{clock.time_left(number - 1)}"
+                )
             try:
                 self._train(stack, fresh=fresh)
             except (UserError, RuntimeError, MemoryError) as error:

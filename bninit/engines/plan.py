@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 
 from bninit.config import Config, arm_dict
-from bninit.engines.settings import architecture_of, dtype_of
-from bninit.nets.stack import Architecture
+from bninit.nets.architecture import Architecture
+from bninit.store.networks import architecture_of, dtype_of
 
 MOST_ON_CPU = 16
 """Networks in a stack on the CPU: beyond this, more of them bring little and leave the caches."""

@@ -7,31 +7,13 @@ from typing import Any, cast
 import torch
 
 from bninit.config import Config
-from bninit.data.catalog import DATASETS
 from bninit.errors import DeviceError
 from bninit.nets.initialisers import SCHEMES, Parameters
-from bninit.nets.stack import Architecture
 from bninit.nets.start import Initialisation
+from bninit.store.networks import architecture_of, dtype_of
 from bninit.train.loop import TrainSettings
 from bninit.train.optimisers import OptimiserSettings
 from bninit.train.schedules import Schedule
-
-
-def architecture_of(config: Config) -> Architecture:
-    """The shape of the config's networks."""
-    dataset = DATASETS[config.data.name]
-    norm = config.model.norm
-    return Architecture(
-        widths=(dataset.num_features, *config.model.hidden, dataset.num_classes),
-        activation=config.model.activation,
-        bias=config.model.bias,
-        placement=norm.placement,
-        input_norm=norm.input,
-        eps=norm.eps,
-        momentum=norm.momentum,
-        affine=norm.affine,
-        running=norm.running,
-    )
 
 
 def initialisation_of(config: Config) -> Initialisation:
@@ -74,11 +56,6 @@ def train_settings_of(config: Config, *, device: torch.device) -> TrainSettings:
         dtype=dtype_of(config),
         device=device,
     )
-
-
-def dtype_of(config: Config) -> torch.dtype:
-    """The precision of parameters, signals and data."""
-    return torch.float64 if config.train.precision == "float64" else torch.float32
 
 
 def resolve_device(name: str) -> torch.device:

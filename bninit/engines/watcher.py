@@ -10,14 +10,6 @@ from bninit.train.records import EpochRecord
 class Watcher(Protocol):
     """Told by an engine: for each stack `start` and then each `epoch`; at the very end `close`."""
 
-    def stack(self, number: int, *, of: int) -> None:
-        """The next stack is at hand.
-
-        Args:
-            number: Which one, from 1.
-            of: How many there are.
-        """
-
     def start(
         self,
         *,
@@ -47,9 +39,6 @@ class Watcher(Protocol):
 
 class Silent:
     """A watcher that shows nothing."""
-
-    def stack(self, number: int, *, of: int) -> None:
-        """Shows nothing."""
 
     def start(
         self, *, labels: list[str], num_epochs: int, first_epoch: int, steps_per_epoch: int

@@ -11,7 +11,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bninit.nets.stack import Architecture
+    from bninit.nets.architecture import Architecture
+
+NO_BIAS = "no bias"
+NOT_AFFINE = "not affine"
+
+NOTES = {
+    NO_BIAS: "batch norm right after the layer would cancel it, so it is left out",
+    NOT_AFFINE: "without gamma and beta, as the config asks",
+}
+"""What the notes on layers mean."""
 
 MAX_ROWS = 60
 """From more rows than these, equal hidden layers in a row are told together."""
@@ -28,7 +37,7 @@ class ParameterRow:
         num_trained: Numbers that the optimiser changes: weights and biases, gamma and beta.
         num_tracked: Numbers that follow the data without being trained: moving mean and variance
             of batch norm. Its count of batches, one whole number, is not among them.
-        note: What deserves a word, or nothing.
+        note: A key of `NOTES`, or nothing.
     """
 
     layer: str
@@ -82,18 +91,17 @@ def _row(architecture: Architecture, kind: str, number: int) -> ParameterRow:
             shape=(fan_in, units),
             num_trained=fan_in * units + (units if has_bias else 0),
             num_tracked=0,
-            note="no bias: batch norm right after it would cancel it" if dropped else "",
+            note=NO_BIAS if dropped else "",
         )
     if kind == "norm":
         affine = architecture.affine
-        parts = f"{units:,} x (gamma, beta, moving mean, moving variance)"
         return ParameterRow(
             layer=layer,
             kind="batch norm",
             shape=(units,),
             num_trained=2 * units if affine else 0,
             num_tracked=2 * units,
-            note=parts if affine else f"{units:,} x (moving mean, moving variance)",
+            note="" if affine else NOT_AFFINE,
         )
     return ParameterRow(
         layer=layer, kind=architecture.activation, shape=(units,), num_trained=0, num_tracked=0
@@ -117,7 +125,6 @@ def _together(layers: list[list[ParameterRow]]) -> list[list[ParameterRow]]:
                     layer=label,
                     num_trained=times * row.num_trained,
                     num_tracked=times * row.num_tracked,
-                    note=f"{times} layers; each: {row.note}" if row.note else f"{times} layers",
                 )
                 for row in equal[0]
             ]

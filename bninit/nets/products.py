@@ -2,11 +2,11 @@
 
 A library is free to sum in another order when it multiplies one pair of matrices than when it
 multiplies ten, and for some shapes it does. Then a network would train to other bits alone than
-in a stack. So each shape of product is tried once per process, on random matrices: where the
-batched call gives every network the bits that it gets alone, it is used; elsewhere each network's
-product is a call of its own, as are products so large that a call costs nothing beside them. The
-choice depends on the network's shapes and on the machine, never on the number of networks or on
-timing.
+in a stack. A network's product is therefore, by definition, the one of a call of its own. Each
+shape of product and number of networks is tried once per process, on random matrices: where the
+batched call gives every network those same bits, it is used; elsewhere, and for products so large
+that a call costs nothing beside them, each network's product is a call of its own. The choice
+depends on shapes and on the machine, never on timing, and the numbers do not depend on the choice.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ EACH = "each"
 _LARGE = 16_000_000
 """Multiplications from which on a product is a call of its own without a trial."""
 
-_PROBED_SIZES = (2, 3, 4, 5, 7, 8, 10, 16)
-_Key = tuple[tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int]
+_Key = tuple[int, tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int]
 _routes: dict[_Key, str] = {}
 
 
@@ -58,16 +57,17 @@ def route(a: Tensor, b: Tensor) -> str:
 
 
 def routes() -> dict[str, str]:
-    """The routes chosen so far in this process, by a readable name of the shape."""
+    """The routes chosen so far in this process, by a readable name of the shapes."""
     return {
-        f"{m}x{k}{'T' if a_transposed else ''} @ {k}x{n}{'T' if b_transposed else ''}"
+        f"{size} of {m}x{k}{'T' if a_transposed else ''} @ {k}x{n}{'T' if b_transposed else ''}"
         f" {str(dtype).removeprefix('torch.')}": chosen
-        for ((m, k), a_transposed, (_, n), b_transposed, dtype, _), chosen in _routes.items()
+        for (size, (m, k), a_transposed, (_, n), b_transposed, dtype, _), chosen in _routes.items()
     }
 
 
 def _key(a: Tensor, b: Tensor) -> _Key:
     return (
+        a.size(0),
         (a.size(1), a.size(2)),
         a.stride(2) != 1,
         (b.size(1), b.size(2)),
@@ -78,24 +78,18 @@ def _key(a: Tensor, b: Tensor) -> _Key:
 
 
 def _probe(key: _Key) -> str:
-    (m, k), a_transposed, (_, n), b_transposed, dtype, _ = key
-    if m * k * n >= _LARGE:
+    size, (m, k), a_transposed, (_, n), b_transposed, dtype, _ = key
+    if size == 1 or m * k * n >= _LARGE:
         return EACH
     generator = torch.Generator().manual_seed(m * 1_000_003 + k * 1_009 + n)
-    most = max(_PROBED_SIZES)
 
     def matrices(rows: int, columns: int, *, transposed: bool) -> Tensor:
         if transposed:
-            drawn = torch.randn(most, columns, rows, generator=generator, dtype=dtype)
+            drawn = torch.randn(size, columns, rows, generator=generator, dtype=dtype)
             return drawn.transpose(1, 2)
-        return torch.randn(most, rows, columns, generator=generator, dtype=dtype)
+        return torch.randn(size, rows, columns, generator=generator, dtype=dtype)
 
     a = matrices(m, k, transposed=a_transposed)
     b = matrices(k, n, transposed=b_transposed)
     alone = torch.stack([torch.mm(a_one, b_one) for a_one, b_one in zip(a, b, strict=True)])
-    if not torch.equal(torch.bmm(a[:1], b[:1]), alone[:1]):
-        return EACH
-    for size in _PROBED_SIZES:
-        if not torch.equal(torch.bmm(a[:size], b[:size]), alone[:size]):
-            return EACH
-    return BATCHED
+    return BATCHED if torch.equal(torch.bmm(a, b), alone) else EACH

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bninit.nets.activations import ACTIVATIONS
+from bninit.nets.architecture import Architecture
 from bninit.nets.batch_norm import EMA
-from bninit.nets.stack import Architecture
 
 
 def build_sequential(

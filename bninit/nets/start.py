@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from bninit.nets.architecture import Architecture
 from bninit.nets.draws import Draws, draw_bias, draw_weight
 from bninit.nets.initialisers import Parameters
 from bninit.nets.lsuv import lsuv_scale
 from bninit.nets.reference import build_sequential
-from bninit.nets.stack import Architecture, StackedMLP
+from bninit.nets.stack import StackedMLP
 
 LSUV_BATCH = 512
 """Training examples on which `lsuv` measures, the first ones of the training set."""

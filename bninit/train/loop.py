@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 
 from bninit.data.load import Data
-from bninit.nets.stack import Architecture, StackedMLP
+from bninit.nets.architecture import Architecture
+from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.train.batches import DROP, KEEP, batches, epoch_order
 from bninit.train.evaluation import collect_population_statistics, evaluate
@@ -92,7 +93,8 @@ def train_stack(
         the caller can take checkpoints.
 
     Raises:
-        ValueError: The checkpoints are of different epochs, or do not fit the architecture.
+        ValueError: The checkpoints are of different epochs, or do not fit the architecture; or
+            a batch is larger than the training set.
     """
     training = _Training(settings, plans, data)
     if training.epoch == 0:
@@ -114,6 +116,8 @@ class _Training:
         self.settings = settings
         self.plans = list(plans)
         self.data = data
+        if settings.batch_size > data.train_x.size(0):
+            raise ValueError(f"a batch of {settings.batch_size} is more than the training set")
         self.places = list(range(len(plans)))
         checkpoints = [plan.checkpoint for plan in plans if plan.checkpoint is not None]
         if len({c.epoch for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
@@ -179,7 +183,9 @@ class _Training:
                     replica=place,
                     metrics=self._metrics(i, losses[i], train[i], val[i]),
                     step_losses=losses[i],
-                    diverged_step=self._diverged_step(losses[i], train[i].loss, val[i].loss),
+                    diverged_step=self._diverged_step(losses[i], train[i].loss, val[i].loss)
+                    if self.epoch
+                    else None,
                     checkpoint=partial(self._checkpoint, i),
                 )
                 for i, place in enumerate(self.places)

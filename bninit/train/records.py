@@ -82,7 +82,9 @@ class ReplicaEpoch:
         step_losses: Training loss of each step of the epoch in nats, (step,); empty at epoch 0.
         diverged_step: The 1-based step, counted from the start of the training, whose loss was
             the first that was not finite; None while all is well. When losses were finite and
-            the evaluation was not, the last step. This is a diverged network's last record.
+            the evaluation was not, the last step. This is a diverged network's last record. None at
+            epoch 0: no step has been made, and the evaluation goes by running statistics that
+            say nothing yet.
         checkpoint: Copies what is needed to go on; costs nothing until it is called.
     """
 
@@ -110,7 +112,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalRecord:
-    """One network at the end of its training; test figures are None when it diverged.
+    """One network at the end of its training. A network that diverged has none.
 
     Attributes:
         replica: Its place in the list that the training was given.
