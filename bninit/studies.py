@@ -194,6 +194,8 @@ def _keep(result: StudyResult) -> None:
 
 
 def _finished(runs_dir: Path) -> dict[tuple[str, int], Run]:
+    if not runs_dir.exists():
+        return {}
     return {
         (run.arm, run.seed): run
         for run in find_runs(runs_dir)

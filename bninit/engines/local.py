@@ -17,11 +17,11 @@ from bninit.engines.settings import initialisation_of, train_settings_of
 from bninit.engines.watcher import Watcher
 from bninit.errors import UserError
 from bninit.nets.products import routes
-from bninit.store import RunWriter, is_finished
+from bninit.store import EventWriter, RunWriter, is_finished
 from bninit.store.environment import environment
 from bninit.store.networks import architecture_of, dtype_of
 from bninit.train.loop import ReplicaPlan, train_stack
-from bninit.train.records import Checkpoint, EpochRecord
+from bninit.train.records import Checkpoint, EpochRecord, FinalRecord, ReplicaEpoch
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,6 @@ class LocalEngine:
         self, epoch: int, members: list[tuple[Job, RunWriter, Checkpoint | None]], data: Data
     ) -> None:
         config = members[0][0].config
-        writers = [writer for _, writer, _ in members]
         self._watcher.start(
             labels=[job.config.name for job, _, _ in members],
             num_epochs=config.train.epochs,
@@ -167,24 +166,19 @@ class LocalEngine:
             )
             for job, _, checkpoint in members
         ]
-        states = [None if checkpoint is None else checkpoint.network for *_, checkpoint in members]
         settings = train_settings_of(config, device=self._device)
-        for record in train_stack(settings, plans, data):
-            if isinstance(record, EpochRecord):
-                for one in record.replicas:
-                    checkpoint = one.checkpoint()
-                    states[one.replica] = checkpoint.network
-                    writer = writers[one.replica]
-                    writer.epoch(one.metrics, one.step_losses, checkpoint)
-                    if one.diverged_step is not None:
-                        writer.finish(
-                            checkpoint.network, None, one.diverged_step, products=routes()
-                        )
-                self._watcher.epoch(record)
-            else:
-                state = states[record.replica]
-                assert state is not None, "an epoch or a checkpoint comes before the end"
-                writers[record.replica].finish(state, record, None, products=routes())
+        with ExitStack() as held:
+            keepers = [
+                _Keeper(writer, held, tensorboard=job.config.train.tensorboard)
+                for job, writer, _ in members
+            ]
+            for record in train_stack(settings, plans, data):
+                if isinstance(record, EpochRecord):
+                    for one in record.replicas:
+                        keepers[one.replica].epoch(one)
+                    self._watcher.epoch(record)
+                else:
+                    keepers[record.replica].finish(record)
 
     def _load(self, config: Config) -> Data:
         data, dtype = config.data, dtype_of(config)
@@ -202,3 +196,30 @@ class LocalEngine:
                 )
             }
         return self._data[key]
+
+
+class _Keeper:
+    """Keeps what one network of a stack does: its run, and its event files if they are wanted."""
+
+    def __init__(self, writer: RunWriter, held: ExitStack, *, tensorboard: bool) -> None:
+        self._writer = writer
+        self._last = writer.resume()
+        self._events = (
+            held.enter_context(EventWriter(writer.folder, rows=writer.rows))
+            if tensorboard
+            else None
+        )
+
+    def epoch(self, record: ReplicaEpoch) -> None:
+        """Keeps an epoch; of a diverged network, the end."""
+        self._last = record.checkpoint()
+        self._writer.epoch(record.metrics, record.step_losses, self._last)
+        if self._events is not None:
+            self._events.epoch(record.metrics)
+        if record.diverged_step is not None:
+            self._writer.finish(self._last.network, None, record.diverged_step, products=routes())
+
+    def finish(self, record: FinalRecord) -> None:
+        """Keeps the end."""
+        assert self._last is not None, "an epoch or a checkpoint comes before the end"
+        self._writer.finish(self._last.network, record, None, products=routes())
