@@ -13,11 +13,14 @@ from typing import Any
 from bninit.analysis.claims import ClaimResult, decide
 from bninit.analysis.metrics import METRICS
 from bninit.config import StudyArm, StudyConfig, expand, load_study, study_to_yaml
+from bninit.data.load import load
 from bninit.engines.local import Failure, LocalEngine
 from bninit.engines.plan import Job, plan_stacks
-from bninit.engines.settings import resolve_device
+from bninit.engines.settings import initialisation_of, resolve_device, train_settings_of
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, atomic, find_runs
+from bninit.store.networks import dtype_of
+from bninit.train.loop import ReplicaPlan, seconds_per_step
 
 STUDIES = "studies"
 """Folder in the runs folder for what studies find."""
@@ -99,6 +102,51 @@ def plan_study(
         stacks=tuple(tuple(stack) for stack in stacks),
         num_networks=len(wanted),
     )
+
+
+def estimate_seconds(
+    plan: StudyPlan,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+) -> float:
+    """How long a plan's training would take, from a few steps of each kind of stack.
+
+    Evaluation and writing come on top, about a tenth.
+
+    Args:
+        plan: From `plan_study`.
+        data_dir: Folder searched first for data sets.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DataError: The data set is missing or damaged.
+        DeviceError: The device is not there.
+    """
+    measured: dict[tuple[object, ...], float] = {}
+    total = 0.0
+    on = resolve_device(device)
+    for stack in plan.stacks:
+        config = stack[0].config
+        kind = (config.model.hidden, config.model.activation, config.model.norm, config.train)
+        key = (*kind, config.optim.name, len(stack))
+        if key not in measured:
+            data = load(
+                config.data.name,
+                data_dir=data_dir,
+                val_size=config.data.val_size,
+                scale=config.data.scale,
+                device=on,
+                dtype=dtype_of(config),
+            )
+            settings = train_settings_of(config, device=on)
+            plans = [
+                ReplicaPlan(seed=job.seed, initialisation=initialisation_of(job.config))
+                for job in stack
+            ]
+            measured[key] = seconds_per_step(settings, plans, data)
+        total += measured[key] * config.train.epochs * config.iterations_per_epoch
+    return total
 
 
 def run_study(

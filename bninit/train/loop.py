@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -107,6 +108,31 @@ def train_stack(
         yield record
         training.keep([r.diverged_step is None for r in record.replicas])
     yield from training.finish()
+
+
+def seconds_per_step(
+    settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data, *, num_steps: int = 10
+) -> float:
+    """How long a step of a stack takes on this machine now: the median of a few, in seconds.
+
+    Args:
+        settings: As in `train_stack`.
+        plans: As in `train_stack`.
+        data: As in `train_stack`, at least one batch of it.
+        num_steps: Steps to time, at least 1.
+    """
+    training = _Training(settings, plans, data)
+    index = torch.arange(settings.batch_size, device=settings.device).expand(len(plans), -1)
+    times = []
+    for _ in range(num_steps):
+        began = time.perf_counter()
+        with torch.no_grad():
+            losses = train_step(
+                training.network, training.optimiser, data.train_x, data.train_y, index, lr=0.0
+            )
+        losses.cpu()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 class _Training:

@@ -1,0 +1,100 @@
+"""The arrows of the house: who may import whom, and who stays clear of heavy imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "bninit"
+
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "config": {"errors", "data.catalog", "nets.initialisers", "nets.activations"},
+    "data": {"errors"},
+    "nets": {"errors"},
+    "train": {"errors", "nets", "data"},
+    "store": {"errors", "config", "data.catalog", "nets", "train"},
+    "engines": {"errors", "config", "data", "nets", "train", "store"},
+    "analysis": {"errors", "config", "data.catalog", "nets", "store", "train.targets"},
+}
+"""What each room may import; the hall (api, studies, cli) and views, below, may import the rest."""
+
+VIEWS_NEVER = {"engines", "train.loop", "train.step", "nets.stack", "nets.layers"}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Our own modules that a file imports, type-checking imports left out."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for guard in ast.walk(tree)
+        if isinstance(guard, ast.If) and "TYPE_CHECKING" in ast.unparse(guard.test)
+        for node in ast.walk(guard)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in typing_only:
+            module = node.module or ""
+            if module == "bninit":
+                yield from (alias.name for alias in node.names if alias.name[0] != "_")
+            elif module.startswith("bninit."):
+                yield module.removeprefix("bninit.")
+
+
+def _is_allowed(module: str, allowed: set[str]) -> bool:
+    return any(module == one or module.startswith(f"{one}.") for one in allowed)
+
+
+def test_every_room_is_known() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.name[0] != "_"}
+    assert rooms - {"py"} == {*ALLOWED, "views", "cli", "api", "studies"} & rooms
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_nothing_flows_back_up(room: str) -> None:
+    files = (PACKAGE / room).rglob("*.py") if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"]
+    faults = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in files
+        for module in _imports(path)
+        if not _is_allowed(module, ALLOWED[room] | {room})
+    ]
+    assert not faults
+
+
+def test_views_never_train() -> None:
+    faults = [
+        f"{path.name} imports {module}"
+        for path in (PACKAGE / "views").rglob("*.py")
+        for module in _imports(path)
+        if _is_allowed(module, VIEWS_NEVER)
+    ]
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    "statement", ["import bninit", "import bninit.config", "import bninit.cli.app"]
+)
+def test_the_door_is_light(statement: str) -> None:
+    heavy = "{'torch', 'matplotlib', 'scipy', 'torchvision', 'pandas'}"
+    code = f"import sys; {statement}; sys.exit(len({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_reading_a_config_and_a_dry_run_need_no_torch(tmp_path: Path) -> None:
+    config = PACKAGE.parent / "configs" / "quickstart.yaml"
+    code = (
+        "import sys; from bninit.cli.app import app\n"
+        f"app(['train', '--config', {str(config)!r}, '--dry-run'], standalone_mode=False)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "335,882" in done.stdout
+    assert not list(tmp_path.iterdir()), "a dry run writes nothing"
