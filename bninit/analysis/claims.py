@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bninit.analysis.metrics import METRICS, Measured, Metric, horizon_of
-from bninit.analysis.questions import Question
+from bninit.analysis.questions import Expect, Measure, Question
 from bninit.analysis.sentences import Wording
 from bninit.analysis.verdicts import Verdict, decide_claims
-from bninit.config import Claim, StudyArm, matches
-from bninit.config.layers import key_path, overlap, settings_of
+from bninit.config import Claim, Sides, StudyArm, arm_value, sides_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,7 +34,8 @@ class Side:
     Attributes:
         says: In words: "with batch norm before the activation".
         arms: Labels of its arms.
-        values: (seed, arm), NaN where the run has none; seeds as in `ClaimResult.seeds`.
+        values: (seed, arm) in the order of `arms`, NaN where the run has none; seeds as in
+            `ClaimResult.seeds`.
     """
 
     says: str
@@ -105,89 +105,80 @@ def _prepare(
     claim: Claim, arms: Sequence[StudyArm], runs: Mapping[tuple[str, int], Measured]
 ) -> tuple[Question, tuple[int, ...], Side, Side | None]:
     metric = METRICS[claim.metric]
-    candidates = [arm for arm in arms if arm.experiment == claim.experiment]
-    candidates = [arm for arm in candidates if matches(arm, claim.given)]
-    axis = claim.spread or claim.trend
-    left = _cells([arm for arm in candidates if matches(arm, claim.left)], claim.left, axis)
-    right = (
-        _cells([arm for arm in candidates if matches(arm, claim.right)], claim.right, axis)
-        if isinstance(claim.right, dict)
-        else None
+    sides = sides_of(claim, arms)
+    right_arms = sides.right if isinstance(sides.right, tuple) else ()
+    needed = (*sides.left, *right_arms)
+    config = needed[0].config
+    seeds = tuple(
+        seed for seed in config.train.seeds if all((arm.id, seed) in runs for arm in needed)
     )
-    needed = [arm for cells in (left, right or {}) for cell in cells.values() for arm in cell]
-    wanted = needed[0].config.train.seeds
-    seeds = tuple(seed for seed in wanted if all((arm.id, seed) in runs for arm in needed))
 
-    def values(cells: Mapping[str, list[StudyArm]]) -> Floats:
-        """(seed, cell, level)."""
-        rows = [
+    def measure(cells: Sequence[Sequence[StudyArm]]) -> Floats:
+        """(seed, cell), or (seed, cell, level) where the claim runs over an axis."""
+        values = [
             [
                 [metric.value(runs[arm.id, seed], claim.target or 0.0) for arm in cell]
-                for cell in cells.values()
+                for cell in cells
             ]
             for seed in seeds
         ]
-        shape = (len(seeds), len(cells), len(next(iter(cells.values()))))
-        return np.asarray(rows, dtype=np.float64).reshape(shape)
+        shape = (len(seeds), len(cells), len(cells[0]))
+        found = np.asarray(values, dtype=np.float64).reshape(shape)
+        return found if sides.over else found.reshape(len(seeds), -1)
 
-    left_values = values(left)
-    right_values = values({key: right[key] for key in left}) if right is not None else None
-    config = needed[0].config
+    left_cells, right_cells = _cells(sides.left, sides), _cells(right_arms, sides)
+    left = measure(left_cells)
+    right = measure(right_cells) if right_arms else None
+    number = sides.right if isinstance(sides.right, float) else 0.0
     horizon = horizon_of(metric, config)
     if metric.censored and horizon is None:
-        horizon = _latest(left_values, right_values)
+        horizon = _latest(left, right)
     question = Question(
         name=claim.id,
-        expect=_expectation(claim),
-        left=left_values if axis else left_values.reshape(len(seeds), -1),
-        right=_right_of_question(claim, right_values, has_levels=bool(axis)),
-        measure="trend" if claim.trend else "spread" if claim.spread else "mean",
-        scores=_scores(next(iter(left.values())), claim.trend) if claim.trend else None,
+        expect=_EXPECT[claim.expect],
+        left=left,
+        right=number if right is None else right,
+        measure=_MEASURES.get(claim.shape, "mean"),
+        scores=sides.scores,
         margin=claim.signed_margin,
         resolution=metric.resolution(config),
         horizon=horizon,
         worse=None if metric.censored else metric.worse,
-        share=metric.name in ("diverged", "reached") and not axis,
-        num_lost=len(wanted) - len(seeds),
+        share=metric.name in ("diverged", "reached") and sides.over is None,
+        num_lost=len(config.train.seeds) - len(seeds),
         wording=_wording(claim, metric),
     )
     return (
         question,
         seeds,
-        _side(claim.left, left, left_values),
-        (
-            None
-            if right is None or right_values is None
-            else _side(claim.right, right, right_values)
-        ),
+        _side(claim.left, left_cells, left),
+        None if right is None else _side(claim.right, right_cells, right),
     )
 
 
-def _cells(
-    arms: Sequence[StudyArm], named: Mapping[str, Any], axis: str | None
-) -> dict[str, list[StudyArm]]:
-    """The arms of a side by what the claim leaves open, each cell along the claim's axis."""
-    paths = [setting.path for setting in settings_of(named)]
+_EXPECT: dict[str, Expect] = {
+    "less": "less",
+    "greater": "greater",
+    "equal": "equal",
+    "increasing": "greater",
+    "decreasing": "less",
+}
+_MEASURES: dict[str, Measure] = {"spread": "spread", "trend": "trend"}
+
+
+def _cells(side: Sequence[StudyArm], sides: Sides) -> list[list[StudyArm]]:
+    """The arms of a side by what the claim leaves open, each cell in the order of the levels.
+
+    Cells are in an order that does not depend on the side, so that they pair.
+    """
     cells: dict[str, list[StudyArm]] = {}
-    for arm in arms:
-        is_open = {
-            key: value
-            for key, value in arm.values.items()
-            if key != axis and not any(overlap(key_path(key), path) for path in paths)
-        }
-        key = json.dumps(is_open, sort_keys=True, default=str)
-        cells.setdefault(key, []).append(arm)
-    return cells
-
-
-def _expectation(claim: Claim) -> Any:
-    return {"increasing": "greater", "decreasing": "less"}.get(claim.expect, claim.expect)
-
-
-def _right_of_question(claim: Claim, values: Floats | None, *, has_levels: bool) -> Any:
-    if values is not None:
-        return values if has_levels else values.reshape(len(values), -1)
-    return 0.0 if claim.right is None else claim.right
+    for arm in side:
+        cells.setdefault(json.dumps(sides.cell(arm)), []).append(arm)
+    if sides.over is not None:
+        places = {json.dumps(level): i for i, level in enumerate(sides.levels)}
+        for cell in cells.values():
+            cell.sort(key=lambda arm: places[json.dumps(arm_value(arm, sides.over or ""))])
+    return [cells[key] for key in sorted(cells)]
 
 
 def _latest(*sides: Floats | None) -> float:
@@ -196,18 +187,10 @@ def _latest(*sides: Floats | None) -> float:
     return float(np.nanmax(seen)) if np.isfinite(seen).any() else 1.0
 
 
-def _scores(levels: Sequence[StudyArm], axis: str) -> Floats:
-    """Positions of a trend's levels: the numbers themselves, or the order of the file."""
-    numbers = [arm.values[axis] for arm in levels]
-    if all(isinstance(number, int | float) for number in numbers):
-        return np.asarray(numbers, dtype=np.float64)
-    return np.arange(len(levels), dtype=np.float64)
-
-
-def _side(named: Any, cells: Mapping[str, list[StudyArm]], values: Floats) -> Side:
+def _side(named: Any, cells: Sequence[Sequence[StudyArm]], values: Floats) -> Side:
     return Side(
         says=_says(named),
-        arms=tuple(arm.label for cell in cells.values() for arm in cell),
+        arms=tuple(arm.label for cell in cells for arm in cell),
         values=values.reshape(len(values), -1),
     )
 
