@@ -1,0 +1,72 @@
+"""What is kept: the only reader and writer of the runs folder.
+
+Modules:
+    names: Every file's and folder's name.
+    writer: `RunWriter`, which keeps one run while it is trained.
+    runs, listing, tidy: `Run`, `find_runs`, `match_runs` and `load_runs`, which read what is there.
+    inspection: What is whole of a run, before it is trained on.
+    summary: ``summary.json``; metrics, steps, tensors, checkpoints: the other files.
+    environment: `environment.environment`, what a run is trained with.
+    tensorboard: Event files for TensorBoard.
+    atomic, reading, locks: Files that appear whole, files that may be damaged, one writer a run.
+
+The names below are loaded when they are first used, so that listing runs imports no torch, numpy,
+pandas or pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bninit.store.inspection import is_finished
+    from bninit.store.listing import find_runs, match_runs
+    from bninit.store.names import arm_folder, run_folder
+    from bninit.store.networks import architecture_of
+    from bninit.store.reading import DamagedFileError
+    from bninit.store.runs import Run
+    from bninit.store.summary import summarise, targets_of
+    from bninit.store.tensorboard import EventWriter
+    from bninit.store.tidy import load_runs
+    from bninit.store.writer import RunWriter
+
+_HOMES = {
+    "DamagedFileError": "reading",
+    "EventWriter": "tensorboard",
+    "Run": "runs",
+    "RunWriter": "writer",
+    "architecture_of": "networks",
+    "arm_folder": "names",
+    "find_runs": "listing",
+    "is_finished": "inspection",
+    "load_runs": "tidy",
+    "match_runs": "listing",
+    "run_folder": "names",
+    "summarise": "summary",
+    "targets_of": "summary",
+}
+
+__all__ = [
+    "DamagedFileError",
+    "EventWriter",
+    "Run",
+    "RunWriter",
+    "architecture_of",
+    "arm_folder",
+    "find_runs",
+    "is_finished",
+    "load_runs",
+    "match_runs",
+    "run_folder",
+    "summarise",
+    "targets_of",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

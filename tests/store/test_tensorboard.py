@@ -1,0 +1,93 @@
+"""Event files, read back by TensorBoard's own reader: each epoch once."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bninit.config import Config
+from bninit.errors import StoreError, UserError
+from bninit.store import EventWriter, Run, RunWriter
+from bninit.store.tensorboard import TAGS, event_files
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def test_the_curves_are_the_metrics(finished: Path) -> None:
+    rows = Run(finished).rows()
+    with EventWriter(finished) as events:
+        for row in rows:
+            events.epoch(row)
+    curves = read(finished)
+    assert set(curves) == set(TAGS)
+    for tag, column in TAGS.items():
+        told = [(row.epoch, value) for row in rows if (value := getattr(row, column)) is not None]
+        assert curves[tag] == [(epoch, float(np.float32(value))) for epoch, value in told]
+
+
+def test_resuming_gives_each_epoch_once(runs_dir: Path, config: Config, tell: Any) -> None:
+    story = tell(config)
+    for begin, until in ((0, 2), (2, 3)):
+        with RunWriter.open(runs_dir, config, 0, environment={}) as writer:
+            writer.resume()
+            # Nobody closes it: the process is killed.
+            events = EventWriter(writer.folder, rows=writer.rows)
+            for number in range(begin, until + 1):
+                metrics, losses, checkpoint = story.epoch(number)
+                events.epoch(metrics)
+                if number < until or until == 3:
+                    writer.epoch(metrics, losses, checkpoint)
+    assert len(event_files(writer.folder)) == 1
+    for tag, points in read(writer.folder).items():
+        first = 1 if tag == "loss/batch" else 0
+        assert [epoch for epoch, _ in points] == list(range(first, 4))
+    with RunWriter.open(runs_dir, config, 0, environment={}, fresh=True):
+        assert event_files(writer.folder) == []
+
+
+def test_without_tensorboard_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError, match="not installed") as caught:
+        EventWriter(tmp_path)
+    assert 'pip install "bninit[tensorboard]"' in str(caught.value)
+
+
+def test_a_full_disk_is_named(
+    tmp_path: Path, config: Config, tell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with EventWriter(tmp_path) as events:
+        monkeypatch.setattr(SummaryWriter, "flush", full)
+        with pytest.raises(StoreError, match="no space is left"):
+            events.epoch(tell(config).epoch(0)[0])
+
+
+def test_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="folder is not there"):
+        event_files(tmp_path / "none")
