@@ -213,10 +213,12 @@ class _Keeper:
     def epoch(self, record: ReplicaEpoch) -> None:
         """Keeps an epoch; of a diverged network, the end."""
         self._last = record.checkpoint()
-        self._writer.epoch(record.metrics, record.step_losses, self._last)
+        diverged = record.diverged_step is not None
+        # Killed between the two writes, a diverged network goes back an epoch and diverges again.
+        self._writer.epoch(record.metrics, record.step_losses, None if diverged else self._last)
         if self._events is not None:
             self._events.epoch(record.metrics)
-        if record.diverged_step is not None:
+        if diverged:
             self._writer.finish(self._last.network, None, record.diverged_step, products=routes())
 
     def finish(self, record: FinalRecord) -> None:
