@@ -200,6 +200,9 @@ def _says(named: Mapping[str, Any]) -> str:
     for key, value in named.items():
         plain = isinstance(value, str | bool | int | float)
         known = _WORDS.get((key, value)) if plain else None
+        if key in ("model.init", "model.init.scheme"):
+            scheme = value["scheme"] if isinstance(value, Mapping) else value
+            known = f"with {scheme} weights"
         parts.append(known or f"with {key.rpartition('.')[2]} {_short(value)}")
     return " and ".join(parts) or "over all arms"
 
@@ -218,7 +221,7 @@ def _wording(claim: Claim, metric: Metric) -> Wording:
         right=_says(claim.right) if isinstance(claim.right, dict) else "",
         quantity=metric.title.format(target=target),
         phrase=f"{target} was reached" if earlier else "",
-        unit="points" if metric.unit == "%" else metric.unit,
+        unit="points" if metric.unit == "%" and claim.shape != "number" else metric.unit,
         scale=metric.scale,
         num_decimals=metric.num_decimals,
         lower="earlier" if earlier else "lower",
