@@ -18,7 +18,7 @@ NOT_AFFINE = "not affine"
 
 NOTES = {
     NO_BIAS: "batch norm right after the layer would cancel it, so it is left out",
-    NOT_AFFINE: "without gamma and beta, as the config asks",
+    NOT_AFFINE: "moving mean and moving variance alone, 2 tracked numbers for each node",
 }
 """What the notes on layers mean."""
 

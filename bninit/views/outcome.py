@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bninit.analysis.arms import summarise_arms
 from bninit.store.names import CURVES, arm_folder
-from bninit.views.tables import final_table
+from bninit.views.results import final_table
 
 if TYPE_CHECKING:
     from bninit.config import Config

@@ -1,0 +1,136 @@
+"""The table at the end of a training: what came out of each arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from bninit.analysis.arms import ArmSummary, TargetSummary
+from bninit.views import text
+from bninit.views.layout import Column, Grid, WideOrNarrow, block, pairs, stacked
+
+MEDIAN_REMARK = (
+    "Epochs, steps and seconds: median over the seeds. A seed that never got there counts as later "
+    "than all others; where half of them or more never did, there is no median."
+)
+LEFT_OUT_REMARK = "Test accuracy: without the diverged runs."
+
+
+def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
+    """What came out: test accuracy of each arm, and how soon it reached each target.
+
+    Two tables with one row for each arm (and target), or one card for each arm where they do
+    not fit.
+
+    Args:
+        arms: As `bninit.analysis.arms.summarise_arms` gives them.
+    """
+    grids = [_results(arms)]
+    if any(arm.targets for arm in arms):
+        grids.append(_targets(arms))
+    remarks = []
+    if any(arm.num_diverged for arm in arms):
+        remarks.append(LEFT_OUT_REMARK)
+    if any(each.num_runs > 1 for arm in arms for each in arm.targets):
+        remarks.append(MEDIAN_REMARK)
+    narrow = stacked([_card(arm) for arm in arms])
+    parts: list[RenderableType] = [WideOrNarrow(grids, narrow)]
+    if remarks:
+        parts.append(Text("\n".join(remarks), style="dim"))
+    return stacked(parts)
+
+
+def _results(arms: Sequence[ArmSummary]) -> Grid:
+    columns = [
+        Column(header="arm", style="bold"),
+        Column(header="seeds", numeric=True),
+        Column(header="test accuracy"),
+        Column(header="diverged"),
+        Column(header="an epoch", numeric=True),
+    ]
+    rows = [
+        (
+            arm.label,
+            str(arm.num_runs),
+            _test_accuracy(arm),
+            _diverged(arm),
+            text.seconds(arm.median_seconds_per_epoch),
+        )
+        for arm in arms
+    ]
+    return Grid(columns, rows)
+
+
+def _targets(arms: Sequence[ArmSummary]) -> Grid:
+    columns = [
+        Column(header="validation\naccuracy"),
+        Column(header="arm", style="bold"),
+        Column(header="reached by"),
+        Column(header="after\nepochs", numeric=True),
+        Column(header="\nsteps", numeric=True),
+        Column(header="\ntime", numeric=True),
+    ]
+    found = sorted(
+        ((each, arm) for arm in arms for each in arm.targets), key=lambda pair: pair[0].target
+    )
+    rows = []
+    sections = []
+    for place, (each, arm) in enumerate(found):
+        starts = place == 0 or found[place - 1][0].target != each.target
+        if starts and place:
+            sections.append(place - 1)
+        rows.append(
+            (
+                text.target_percent(each.target) if starts else "",
+                arm.label,
+                _reached(each),
+                text.count(each.median_epochs),
+                text.count(each.median_steps),
+                text.seconds(each.median_seconds),
+            )
+        )
+    return Grid(columns, rows, sections=sections if len(arms) > 1 else ())
+
+
+def _card(arm: ArmSummary) -> RenderableType:
+    entries: list[tuple[str, str | Text]] = [
+        ("seeds", str(arm.num_runs)),
+        ("test", _test_accuracy(arm)),
+        ("diverged", _diverged(arm)),
+        ("an epoch", text.seconds(arm.median_seconds_per_epoch)),
+    ]
+    for each in arm.targets:
+        entries.append((f"to {text.target_percent(each.target)}", _reached(each)))
+        if each.median_epochs is not None:
+            steps = _number(each.median_steps, "step")
+            entries.append(("", f"after {_number(each.median_epochs, 'epoch')},"))
+            entries.append(("", f"{steps}, {text.seconds(each.median_seconds)}"))
+    return block(arm.label, pairs(entries))
+
+
+def _test_accuracy(arm: ArmSummary) -> str:
+    accuracy = arm.test_accuracy
+    if accuracy is None or accuracy.n == arm.num_runs:
+        return text.percent_with_sd(accuracy)
+    return text.percent_with_sd(accuracy, extra=f"{accuracy.n} of {arm.num_runs} seeds")
+
+
+def _diverged(arm: ArmSummary) -> Text:
+    if not arm.num_diverged:
+        return Text("none")
+    return Text(text.of(arm.num_diverged, arm.num_runs), style="yellow")
+
+
+def _reached(each: TargetSummary) -> Text:
+    said = text.of(each.num_reached, each.num_runs)
+    if each.num_runs == 1:
+        said = "yes" if each.num_reached else "not"
+    if each.watched_epochs is not None:
+        said += f" in {_number(each.watched_epochs, 'epoch')}"
+    return Text(said, style="" if each.num_reached == each.num_runs else "yellow")
+
+
+def _number(value: float | None, noun: str) -> str:
+    return f"{text.count(value)} {noun}" + ("" if value == 1 else "s")
