@@ -156,6 +156,7 @@ def _accuracy_panel(
 ) -> None:
     axes.set_title("Validation accuracy: higher is better")
     axes.set_ylabel("validation images classified correctly (%)")
+    axes.yaxis.set_major_formatter("{x:g}")
     all_bands = {label: _in_percent(bands(rows, "val_accuracy")) for label, rows in arms.items()}
     bottom = accuracy_bottom(list(all_bands.values()), targets=targets)
     for label, band in all_bands.items():

@@ -11,9 +11,11 @@ from bninit.analysis.arms import ArmSummary, TargetSummary
 from bninit.views import text
 from bninit.views.layout import Column, Grid, WideOrNarrow, block, pairs, stacked
 
-MEDIAN_REMARK = (
-    "Epochs, steps and seconds: median over the seeds. A seed that never got there counts as later "
-    "than all others; where half of them or more never did, there is no median."
+SHARE_REMARK = "Times: of training, each network's share of the time of all that trained together."
+MEDIAN_REMARK = "After how many epochs, steps and how much time: the median over the seeds."
+CENSORED_REMARK = (
+    "A seed that never got there counts as later than all others; where half of them or more "
+    "never did, there is no median."
 )
 LEFT_OUT_REMARK = "Test accuracy: without the diverged runs."
 
@@ -33,8 +35,13 @@ def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
     remarks = []
     if any(arm.num_diverged for arm in arms):
         remarks.append(LEFT_OUT_REMARK)
-    if any(each.num_runs > 1 for arm in arms for each in arm.targets):
+    several = [each for arm in arms for each in arm.targets if each.num_runs > 1]
+    if several:
         remarks.append(MEDIAN_REMARK)
+    if any(each.num_reached < each.num_runs for each in several):
+        remarks.append(CENSORED_REMARK)
+    if any(arm.num_runs > 1 for arm in arms):
+        remarks.append(SHARE_REMARK)
     narrow = stacked([_card(arm) for arm in arms])
     parts: list[RenderableType] = [WideOrNarrow(grids, narrow)]
     if remarks:

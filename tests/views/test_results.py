@@ -9,7 +9,13 @@ import pytest
 from rich.console import Console
 
 from bninit.analysis.arms import summarise_arms
-from bninit.views.results import LEFT_OUT_REMARK, MEDIAN_REMARK, final_table
+from bninit.views.results import (
+    CENSORED_REMARK,
+    LEFT_OUT_REMARK,
+    MEDIAN_REMARK,
+    SHARE_REMARK,
+    final_table,
+)
 
 
 def run(
@@ -83,13 +89,15 @@ def test_an_arm_that_diverged_altogether_has_no_accuracy() -> None:
 def test_a_target_that_all_reached_has_its_median() -> None:
     text = shown(*(run(i, 0.98, t95=e) for i, e in enumerate([1, 2, 6])))
     assert row(text, "95 %") == "95 % bn-pre all 3 2 860 1.0 s"
+    assert MEDIAN_REMARK in text
+    assert one_line(CENSORED_REMARK) not in one_line(text)
 
 
 def test_a_median_over_reached_and_not_reached_says_how_many_reached_it() -> None:
     text = shown(*(run(i, 0.98, t95=e) for i, e in enumerate([1, 6, None])))
     # The mean of those that reached it would be 3.5 epochs.
     assert row(text, "95 %") == "95 % bn-pre 2 of 3 in 10 epochs 6 2,580 3.0 s"
-    assert one_line(MEDIAN_REMARK) in one_line(text)
+    assert one_line(CENSORED_REMARK) in one_line(text)
 
 
 def test_where_half_or_more_never_reached_it_there_is_no_number() -> None:
@@ -102,6 +110,7 @@ def test_one_seed_reaches_a_target_or_does_not() -> None:
     assert row(text, "95 %") == "95 % bn-pre yes 3 1,290 1.5 s"
     assert row(text, "97 %") == "97 % bn-pre not in 10 epochs - - -"
     assert "median" not in text
+    assert one_line(SHARE_REMARK) not in one_line(text)
 
 
 def test_targets_stand_together_so_that_arms_can_be_compared() -> None:
