@@ -12,6 +12,7 @@ from bninit.engines.plan import Job
 from bninit.engines.settings import resolve_device
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, arm_folder, load_runs, run_folder
+from bninit.store.names import CURVES
 
 
 def resolve(
@@ -86,8 +87,33 @@ def train(
 def draw_arm(runs_dir: Path, config: Config) -> Path:
     """Draws the curves of all runs of an arm into its folder; returns the picture's path."""
     from bninit.views.curves import draw_curves
+    from bninit.views.palette import assign_styles
 
     folder = arm_folder(runs_dir, config)
-    path = folder / "curves.png"
-    draw_curves(load_runs(folder), targets=config.targets, title=config.name, path=path)
+    path = folder / CURVES
+    placement = config.model.norm.placement
+    draw_curves(
+        load_runs(folder),
+        targets=config.targets,
+        title=describe(config),
+        path=path,
+        styles=assign_styles([config.name], placements={config.name: placement}),
+    )
     return path
+
+
+def describe(config: Config) -> str:
+    """A config in a line of words: "bn-pre: 3 hidden layers of 256 relu units, ..."."""
+    hidden = config.model.hidden
+    widths = sorted(set(hidden))
+    layers = "no hidden layer"
+    if hidden:
+        of = str(widths[0]) if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+        plural = "" if len(hidden) == 1 else "s"
+        layers = f"{len(hidden)} hidden layer{plural} of {of} {config.model.activation} units"
+    norm = {
+        "none": "no batch norm",
+        "pre": "batch norm before the activation",
+        "post": "batch norm after the activation",
+    }[config.model.norm.placement]
+    return f"{config.name}: {layers}, {norm}, {config.model.init.scheme}"
