@@ -32,7 +32,8 @@ def print_data_sets(
     if as_json:
         console.file.write(json.dumps([asdict(record) for record in records], indent=2) + "\n")
         return
-    table = Table("data set", "status", "images", "size", "where", box=None, pad_edge=False)
+    table = Table("data set", "status", "images", "size", box=None, pad_edge=False)
+    table.add_column("where", overflow="fold")
     for record in records:
         colour = _COLOURS[record.status]
         table.add_row(
