@@ -1,0 +1,186 @@
+"""Batch norm against its formula, and against nn.BatchNorm1d over several steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bninit.nets.batch_norm import CUMULATIVE, EMA, POPULATION, BatchNorm
+
+NUM_REPLICAS, NUM_FEATURES, BATCH = 3, 5, 7
+
+
+def build(
+    *, running: str = EMA, affine: bool = True, momentum: float = 0.1, eps: float = 1e-5
+) -> BatchNorm:
+    return BatchNorm(
+        "4",
+        num_replicas=NUM_REPLICAS,
+        num_features=NUM_FEATURES,
+        eps=eps,
+        momentum=momentum,
+        affine=affine,
+        running=running,
+        dtype=torch.float64,
+        device=torch.device("cpu"),
+    )
+
+
+def signals(step: int, batch: int = BATCH) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(step)
+    x = torch.randn(NUM_REPLICAS, NUM_FEATURES, batch, generator=generator, dtype=torch.float64)
+    return x * 3 + torch.arange(NUM_FEATURES, dtype=torch.float64)[:, None]
+
+
+def randomise(norm: BatchNorm) -> None:
+    for seed, parameter in enumerate(norm.parameters):
+        generator = torch.Generator().manual_seed(seed)
+        parameter.value.normal_(generator=generator)
+
+
+def test_training_is_the_formula() -> None:
+    norm = build(eps=0.3)
+    randomise(norm)
+    x = signals(0)
+    found = norm.forward(x, training=True)
+    values = x.numpy()
+    mean = values.mean(axis=2, keepdims=True)
+    biased = ((values - mean) ** 2).mean(axis=2, keepdims=True)
+    gamma, beta = (parameter.value.numpy()[:, :, None] for parameter in norm.parameters)
+    expected = gamma * (values - mean) / np.sqrt(biased + 0.3) + beta
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_running_variance_is_the_unbiased_one_and_momentum_weighs_the_new_value() -> None:
+    norm = build(momentum=0.3)
+    x = signals(0)
+    norm.forward(x, training=True)
+    unbiased = x.numpy().var(axis=2, ddof=1)
+    np.testing.assert_allclose(norm.running_var.numpy(), 0.7 * 1 + 0.3 * unbiased, rtol=1e-12)
+    np.testing.assert_allclose(norm.running_mean.numpy(), 0.3 * x.numpy().mean(axis=2), rtol=1e-12)
+
+
+def test_evaluation_goes_by_the_running_statistics_and_leaves_them() -> None:
+    norm = build()
+    randomise(norm)
+    norm.forward(signals(0), training=True)
+    before = {name: value.clone() for name, value in norm.statistics().items()}
+    x = signals(1, batch=1)
+    found = norm.forward(x, training=False)
+    gamma, beta = (parameter.value[:, :, None] for parameter in norm.parameters)
+    scale = gamma / (norm.running_var[:, :, None] + 1e-5).sqrt()
+    torch.testing.assert_close(found, (x - norm.running_mean[:, :, None]) * scale + beta)
+    for name, value in norm.statistics().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    ("running", "momentum"), [(EMA, 0.1), (EMA, 0.0), (EMA, 1.0), (CUMULATIVE, 0.1)]
+)
+def test_every_network_is_a_batchnorm1d(running: str, affine: bool, momentum: float) -> None:
+    norm = build(running=running, affine=affine, momentum=momentum)
+    randomise(norm)
+    theirs = []
+    for i in range(NUM_REPLICAS):
+        one = nn.BatchNorm1d(
+            NUM_FEATURES,
+            momentum=momentum if running == EMA else None,
+            affine=affine,
+            dtype=torch.float64,
+        )
+        if affine:
+            one.weight.data, one.bias.data = (p.value[i].clone() for p in norm.parameters)
+        theirs.append(one)
+    for step in range(4):
+        x, dy = signals(step, BATCH + step), signals(step + 100, BATCH + step)
+        y = norm.forward(x, training=True)
+        dx = norm.backward(dy)
+        for i, one in enumerate(theirs):
+            leaf = x[i].T.clone().requires_grad_()
+            one.zero_grad()
+            expected = one(leaf)
+            expected.backward(dy[i].T)
+            assert leaf.grad is not None
+            torch.testing.assert_close(y[i], expected.detach().T, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(dx[i], leaf.grad.T, rtol=1e-10, atol=1e-12)
+            for mine, their in zip(norm.parameters, one.parameters(), strict=True):
+                assert their.grad is not None
+                torch.testing.assert_close(mine.grad[i], their.grad, rtol=1e-12, atol=1e-12)
+            buffers = dict(one.named_buffers())
+            for name, value in norm.statistics().items():
+                torch.testing.assert_close(value[i], buffers[name.removeprefix("4.")])
+            evaluated = norm.forward(x, training=False)[i]
+            torch.testing.assert_close(evaluated, one.eval()(x[i].T).detach().T)
+            one.train()
+
+
+def test_the_cumulative_average_is_the_mean_of_all_batches() -> None:
+    norm = build(running=CUMULATIVE)
+    steps = [signals(step) for step in range(6)]
+    for x in steps:
+        norm.forward(x, training=True)
+    means = torch.stack([x.mean(dim=2) for x in steps]).mean(dim=0)
+    variances = torch.stack([x.var(dim=2) for x in steps]).mean(dim=0)
+    torch.testing.assert_close(norm.running_mean, means)
+    torch.testing.assert_close(norm.running_var, variances)
+    assert norm.statistics()["4.num_batches_tracked"].tolist() == [6] * NUM_REPLICAS
+
+
+def test_population_statistics_are_of_one_collection_alone() -> None:
+    norm = build(running=POPULATION)
+    norm.forward(signals(0), training=True)
+    assert not norm.running_mean.any()
+    assert (norm.running_var == 1).all()
+    for _ in range(2):
+        norm.collect(on=True)
+        for step in (1, 2, 3):
+            norm.forward(signals(step), training=True)
+        norm.collect(on=False)
+        norm.forward(signals(4), training=True)
+        steps = [signals(step) for step in (1, 2, 3)]
+        torch.testing.assert_close(
+            norm.running_mean, torch.stack([x.mean(dim=2) for x in steps]).mean(dim=0)
+        )
+        torch.testing.assert_close(
+            norm.running_var, torch.stack([x.var(dim=2) for x in steps]).mean(dim=0)
+        )
+        assert norm.num_batches_tracked == 3
+
+
+def test_a_collection_begins_anew_after_an_overflow() -> None:
+    norm = build(running=POPULATION)
+    norm.running_mean.fill_(math.nan)
+    norm.running_var.fill_(math.inf)
+    norm.collect(on=True)
+    norm.forward(signals(1), training=True)
+    torch.testing.assert_close(norm.running_var, signals(1).var(dim=2))
+    torch.testing.assert_close(norm.running_mean, signals(1).mean(dim=2))
+
+
+def test_one_network_never_reaches_another() -> None:
+    x, dy = signals(0), signals(1)
+    clean, spoilt = build(), build()
+    y, dx = clean.forward(x, training=True).clone(), clean.backward(dy)
+    x_spoilt, dy_spoilt = x.clone(), dy.clone()
+    x_spoilt[1], dy_spoilt[1] = math.nan, math.inf
+    y_spoilt = spoilt.forward(x_spoilt, training=True).clone()
+    dx_spoilt = spoilt.backward(dy_spoilt)
+    for i in (0, 2):
+        assert torch.equal(y[i], y_spoilt[i])
+        assert torch.equal(dx[i], dx_spoilt[i])
+        assert torch.equal(clean.running_var[i], spoilt.running_var[i])
+        for a, b in zip(clean.parameters, spoilt.parameters, strict=True):
+            assert torch.equal(a.grad[i], b.grad[i])
+
+
+@pytest.mark.parametrize("running", [EMA, CUMULATIVE, POPULATION])
+def test_a_batch_of_one_has_no_variance(running: str) -> None:
+    norm = build(running=running)
+    with pytest.raises(ValueError, match="batch of 1"):
+        norm.forward(signals(0, batch=1), training=True)
+    assert norm.num_batches_tracked == 0

@@ -1,0 +1,133 @@
+"""Batched products: right, and the same bits in any company, also from a library that differs."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from bninit.nets import products
+from bninit.nets.products import BATCHED, EACH, multiply, route, routes
+
+TRANSPOSED = list(itertools.product((False, True), repeat=2))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_tried_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_routes", {})
+
+
+def matrices(
+    size: int, rows: int, columns: int, *, transposed: bool = False, dtype: torch.dtype
+) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(rows + columns)
+    if transposed:
+        return torch.randn(size, columns, rows, generator=generator, dtype=dtype).transpose(1, 2)
+    return torch.randn(size, rows, columns, generator=generator, dtype=dtype)
+
+
+def bmm_that_differs(*, in_batches_of: int, calls: list[int]) -> object:
+    real = torch.bmm
+
+    def bmm(a: torch.Tensor, b: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+        calls.append(len(a))
+        product = real(a, b) if out is None else real(a, b, out=out)
+        if len(a) == in_batches_of:
+            product[-1, -1, -1] = torch.nextafter(product[-1, -1, -1], torch.tensor(torch.inf))
+        return product
+
+    return bmm
+
+
+@pytest.mark.parametrize(("a_transposed", "b_transposed"), TRANSPOSED)
+@pytest.mark.parametrize("chosen", [BATCHED, EACH])
+@pytest.mark.parametrize("size", [1, 4])
+def test_both_routes_multiply(
+    size: int, chosen: str, a_transposed: bool, b_transposed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "_probe", lambda _key: chosen)
+    a = matrices(size, 17, 33, transposed=a_transposed, dtype=torch.float64)
+    b = matrices(size, 33, 20, transposed=b_transposed, dtype=torch.float64)
+    out = torch.full((size, 17, 20), torch.nan, dtype=torch.float64)
+    assert multiply(a, b, out=out) is out
+    torch.testing.assert_close(out, torch.einsum("rmk,rkn->rmn", a, b), rtol=1e-13, atol=1e-13)
+    assert route(a, b) == chosen
+
+
+@pytest.mark.parametrize(("a_transposed", "b_transposed"), TRANSPOSED)
+@pytest.mark.parametrize(
+    ("m", "k", "n"),
+    [(100, 784, 60), (10, 100, 60), (10, 256, 128), (17, 33, 13), (256, 128, 100), (10, 784, 1)],
+)
+def test_the_bits_are_those_of_a_product_alone(
+    m: int, k: int, n: int, a_transposed: bool, b_transposed: bool
+) -> None:
+    a = matrices(11, m, k, transposed=a_transposed, dtype=torch.float32)
+    b = matrices(11, k, n, transposed=b_transposed, dtype=torch.float32)
+    alone = [torch.mm(a_one, b_one) for a_one, b_one in zip(a, b, strict=True)]
+    for first, size in [(0, 1), (10, 1), (0, 2), (7, 3), (2, 6), (0, 11)]:
+        part = slice(first, first + size)
+        found = multiply(a[part], b[part], out=torch.empty(size, m, n))
+        for one, expected in zip(found, alone[part], strict=True):
+            assert torch.equal(one, expected)
+
+
+def test_one_input_for_all_networks_gives_the_same_bits_too() -> None:
+    weights = matrices(5, 100, 784, dtype=torch.float32)
+    x = matrices(1, 784, 60, transposed=True, dtype=torch.float32)[0]
+    found = multiply(weights, x.expand(5, -1, -1), out=torch.empty(5, 100, 60))
+    for one, weight in zip(found, weights, strict=True):
+        assert torch.equal(one, torch.mm(weight, x.clone()))
+
+
+@pytest.mark.parametrize("size", [2, 6, 10, 40])
+def test_a_library_with_other_bits_in_batches_is_found_out(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(torch, "bmm", bmm_that_differs(in_batches_of=size, calls=calls))
+    a = matrices(size, 16, 16, dtype=torch.float32)
+    b = matrices(size, 16, 16, dtype=torch.float32)
+    found = multiply(a, b, out=torch.empty(size, 16, 16))
+    for one, a_one, b_one in zip(found, a, b, strict=True):
+        assert torch.equal(one, torch.mm(a_one, b_one))
+    assert route(a, b) == EACH
+    calls.clear()
+    multiply(a, b, out=found)
+    assert calls == []
+
+
+def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(torch, "bmm", bmm_that_differs(in_batches_of=0, calls=calls))
+    a = matrices(4, 32, 64, dtype=torch.float32)
+    b = matrices(4, 64, 48, dtype=torch.float32)
+    out = torch.empty(4, 32, 48)
+    for _ in range(3):
+        multiply(a, b, out=out)
+    assert route(a, b) == BATCHED
+    assert calls == [4] * 4  # one trial, three products
+
+
+def test_the_values_have_no_say_in_the_route() -> None:
+    a = matrices(3, 10, 100, dtype=torch.float32)
+    b = matrices(3, 100, 60, dtype=torch.float32)
+    chosen = route(a, b)
+    products._routes.clear()
+    assert route(torch.full_like(a, torch.nan), torch.zeros_like(b)) == chosen
+
+
+def test_large_products_go_one_by_one_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(torch, "bmm", bmm_that_differs(in_batches_of=0, calls=calls))
+    a = torch.empty(2, 256, 784)
+    assert route(a, torch.empty(2, 784, 128)) == EACH
+    assert calls == []
+
+
+def test_what_was_chosen_can_be_told() -> None:
+    a = matrices(3, 10, 20, transposed=True, dtype=torch.float64)
+    b = matrices(3, 20, 30, dtype=torch.float64)
+    chosen = route(a, b)
+    assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}

@@ -1,0 +1,262 @@
+"""The training of a stack against a plain loop, written out with nn.Sequential and torch.optim."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
+
+from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.nets.reference import build_sequential, load_sequential
+from bninit.nets.start import Initialisation
+from bninit.train.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.train.optimisers import OptimiserSettings
+from bninit.train.records import EpochRecord, FinalRecord
+from bninit.train.schedules import Schedule
+from bninit.train.seeding import generator
+
+MakeData = Callable[..., Data]
+Tell = Callable[..., list[Any]]
+
+PLANS = [
+    ReplicaPlan(seed=4, initialisation=Initialisation()),
+    ReplicaPlan(seed=0, initialisation=Initialisation(scheme="torch_default")),
+]
+
+
+def figures(plain: torch.nn.Sequential, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    logits = plain.eval()(x).detach()
+    plain.train()
+    return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).double().mean().item()
+
+
+def trained_plainly(
+    settings: TrainSettings, seed: int, start: dict[str, torch.Tensor], data: Data
+) -> tuple[list[dict[str, float]], torch.nn.Sequential]:
+    """Rows as in `EpochMetrics` from epoch 1; batches re-derived from the seed."""
+    plain = build_sequential(settings.architecture, dtype=settings.dtype)
+    plain.load_state_dict(start)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=settings.lr, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=settings.epochs)
+    rows, step = [], 0
+    for epoch in range(1, settings.epochs + 1):
+        order = torch.randperm(len(data.train_x), generator=generator(seed, f"batch/{epoch}"))
+        losses = []
+        for index in order.split(settings.batch_size):
+            if len(index) < settings.batch_size and settings.last_batch == "drop":
+                continue
+            optimiser.zero_grad()
+            loss = F.cross_entropy(plain(data.train_x[index]), data.train_y[index])
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        step += len(losses)
+        if settings.architecture.running == "population":
+            whole = len(data.train_x) // settings.batch_size * settings.batch_size
+            update_bn(list(data.train_x[:whole].split(settings.batch_size)), plain)
+        num_val = len(data.val_x)
+        train = figures(plain, data.train_x[:num_val], data.train_y[:num_val])
+        val = figures(plain, data.val_x, data.val_y)
+        rows.append(
+            {
+                "epoch": epoch,
+                "step": step,
+                "learning_rate": optimiser.param_groups[0]["lr"],
+                "batch_loss": sum(losses) / len(losses),
+                "train_loss": train[0],
+                "train_accuracy": train[1],
+                "val_loss": val[0],
+                "val_accuracy": val[1],
+            }
+        )
+        scheduler.step()
+    return rows, plain
+
+
+@pytest.mark.parametrize("last_batch", ["keep", "drop"])
+@pytest.mark.parametrize(
+    ("placement", "running"),
+    [("none", "ema"), ("pre", "ema"), ("post", "cumulative"), ("pre", "population")],
+)
+def test_every_record_is_that_of_a_plain_loop(
+    placement: str, running: str, last_batch: str, make_data: MakeData
+) -> None:
+    data = make_data(dtype=torch.float64)
+    settings = TrainSettings(
+        architecture=Architecture(
+            widths=(12, 17, 20, 10), placement=placement, running=running, activation="tanh"
+        ),
+        schedule=Schedule(name="cosine"),
+        epochs=3,
+        batch_size=40,
+        last_batch=last_batch,
+        dtype=torch.float64,
+    )
+    records = list(train_stack(settings, PLANS, data))
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    finals = [record for record in records if isinstance(record, FinalRecord)]
+    assert [record.epoch for record in epochs] == [0, 1, 2, 3]
+    assert [record.replica for record in finals] == [0, 1]
+    starts = [one.checkpoint().network for one in next(_epochs(settings, data)).replicas]
+    for replica, plan in enumerate(PLANS):
+        rows, plain = trained_plainly(settings, plan.seed, starts[replica], data)
+        for record, row in zip(epochs[1:], rows, strict=True):
+            one = record.replicas[replica]
+            assert one.replica == replica
+            assert one.diverged_step is None
+            found = dataclasses.asdict(one.metrics)
+            del found["seconds"]
+            assert found == pytest.approx(row, rel=1e-8)
+            assert one.step_losses.mean() == pytest.approx(row["batch_loss"], rel=1e-8)
+            assert one.step_losses.shape == (4 if last_batch == "keep" else 3,)
+        final = finals[replica]
+        for found_figures, expected in (
+            (final.train, figures(plain, data.train_x, data.train_y)),
+            (final.test, figures(plain, data.test_x, data.test_y)),
+        ):
+            assert dataclasses.astuple(found_figures) == pytest.approx(expected, rel=1e-8)
+
+
+def _epochs(settings: TrainSettings, data: Data) -> Any:
+    return train_stack(settings, PLANS, data)
+
+
+def test_epoch_0_is_the_untrained_network(settings: TrainSettings, data: Data) -> None:
+    first = next(_epochs(settings, data))
+    assert first.epoch == 0
+    assert first.stack_seconds == 0
+    for one in first.replicas:
+        plain = load_sequential(settings.architecture, one.checkpoint().network)
+        loss, accuracy = figures(plain, data.val_x, data.val_y)
+        assert one.metrics.val_loss == pytest.approx(loss, rel=1e-5)
+        assert one.metrics.val_accuracy == accuracy
+        assert one.metrics.step == 0
+        assert one.metrics.seconds == 0
+        assert one.metrics.batch_loss is None
+        assert one.metrics.learning_rate == settings.lr
+        assert one.step_losses.size == 0
+
+
+def test_untrained_and_with_near_zero_logits_the_loss_is_ln_10(
+    settings: TrainSettings, data: Data
+) -> None:
+    small = Initialisation(scheme="normal", parameters={"std": 0.01})
+    for scheme in (small, Initialisation(scheme="zeros")):
+        plans = [ReplicaPlan(seed=0, initialisation=scheme)]
+        first = next(iter(train_stack(settings, plans, data)))
+        assert isinstance(first, EpochRecord)
+        assert first.replicas[0].metrics.val_loss == pytest.approx(math.log(10), abs=1e-3)
+
+
+def test_all_zeros_train_the_last_bias_alone(settings: TrainSettings, data: Data) -> None:
+    plans = [ReplicaPlan(seed=0, initialisation=Initialisation(scheme="zeros"))]
+    *_, last = (r for r in train_stack(settings, plans, data) if isinstance(r, EpochRecord))
+    network = last.replicas[0].checkpoint().network
+    assert {name for name, value in network.items() if value.any()} == {"4.bias"}
+
+
+def test_seconds_are_each_networks_share_and_add_up(settings: TrainSettings, data: Data) -> None:
+    spent = 0.0
+    for record in _epochs(settings, data):
+        if isinstance(record, EpochRecord):
+            spent += record.stack_seconds / 2
+            for one in record.replicas:
+                assert one.metrics.seconds == pytest.approx(spent)
+    assert spent > 0
+
+
+def test_the_same_training_twice_is_the_same_to_the_bit(
+    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
+) -> None:
+    first, second = (tell(settings, mixed_plans, data) for _ in range(2))
+    assert [one.bits for one in first] == [one.bits for one in second]
+
+
+def test_running_statistics_do_not_touch_the_training(
+    settings: TrainSettings, data: Data, tell: Tell
+) -> None:
+    losses = []
+    for running in ("ema", "cumulative", "population"):
+        architecture = dataclasses.replace(settings.architecture, placement="pre", running=running)
+        told = tell(dataclasses.replace(settings, architecture=architecture), PLANS, data)
+        losses.append([[bits for _, bits, _ in one.epochs] for one in told])
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_a_checkpoint_is_a_copy(settings: TrainSettings, data: Data) -> None:
+    training = _epochs(settings, data)
+    checkpoint = next(training).replicas[1].checkpoint()
+    kept = {name: value.clone() for name, value in checkpoint.network.items()}
+    list(training)
+    for name, value in kept.items():
+        assert torch.equal(checkpoint.network[name], value)
+
+
+def test_the_data_are_left_as_they_are(settings: TrainSettings, make_data: MakeData) -> None:
+    data = make_data()
+    list(train_stack(settings, PLANS, data))
+    for field in ("train_x", "train_y", "val_x", "test_x"):
+        assert torch.equal(getattr(data, field), getattr(make_data(), field))
+
+
+def test_training_learns(settings: TrainSettings, data: Data) -> None:
+    longer = dataclasses.replace(settings, epochs=20)
+    for placement in ("none", "pre", "post"):
+        architecture = dataclasses.replace(settings.architecture, placement=placement)
+        records = list(_epochs(dataclasses.replace(longer, architecture=architecture), data))
+        for one in records[20].replicas:
+            assert one.metrics.val_accuracy > 0.6
+
+
+def test_a_batch_larger_than_the_training_set_is_refused(
+    settings: TrainSettings, data: Data
+) -> None:
+    with pytest.raises(ValueError, match="a batch of 151"):
+        next(_epochs(dataclasses.replace(settings, batch_size=151), data))
+
+
+def test_a_last_batch_of_one_never_reaches_batch_norm(settings: TrainSettings, data: Data) -> None:
+    architecture = dataclasses.replace(settings.architecture, placement="pre")
+    lone = dataclasses.replace(settings, architecture=architecture, batch_size=149)
+    with pytest.raises(ValueError, match="batch of 1"):
+        list(_epochs(lone, data))
+    list(_epochs(dataclasses.replace(lone, last_batch="drop"), data))
+    list(_epochs(dataclasses.replace(lone, architecture=settings.architecture), data))
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_the_first_steps_agree_on_every_device(
+    placement: str,
+    optimiser: str,
+    settings: TrainSettings,
+    data: Data,
+    make_data: MakeData,
+    device: str,
+) -> None:
+    settings = dataclasses.replace(
+        settings,
+        architecture=dataclasses.replace(settings.architecture, placement=placement),
+        optimiser=OptimiserSettings(name=optimiser),
+        lr=0.01,
+    )
+    there = dataclasses.replace(settings, device=torch.device(device))
+    pairs = zip(
+        train_stack(settings, PLANS, data),
+        train_stack(there, PLANS, make_data(device=device)),
+        strict=True,
+    )
+    for here, elsewhere in pairs:
+        if isinstance(here, EpochRecord):
+            assert isinstance(elsewhere, EpochRecord)
+            for a, b in zip(here.replicas, elsewhere.replicas, strict=True):
+                np.testing.assert_allclose(a.step_losses, b.step_losses, rtol=1e-4)
+                assert a.metrics.val_loss == pytest.approx(b.metrics.val_loss, rel=1e-3)
