@@ -1,0 +1,251 @@
+"""A stack in training: its state between two epochs, and what it does in one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.nets.stack import StackedMLP
+from bninit.nets.start import Initialisation, draw_start, stack
+from bninit.train.batches import DROP, KEEP, batches, epoch_order
+from bninit.train.evaluation import collect_population_statistics, evaluate
+from bninit.train.optimisers import OptimiserSettings, build_optimiser, load_optimiser
+from bninit.train.records import (
+    Checkpoint,
+    EpochMetrics,
+    EpochRecord,
+    Figures,
+    FinalRecord,
+    ReplicaEpoch,
+)
+from bninit.train.schedules import Schedule, learning_rate
+from bninit.train.seeding import bias_draws, weight_draws
+from bninit.train.step import train_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What the networks of a stack have in common.
+
+    Attributes:
+        architecture: Their shape.
+        optimiser: Its constants.
+        lr: Learning rate at the start.
+        schedule: How it changes.
+        epochs: Epochs of the whole training.
+        batch_size: Examples of a step.
+        last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
+        dtype: Of parameters, signals and data.
+        device: Where all of it is.
+    """
+
+    architecture: Architecture
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    lr: float = 0.1
+    schedule: Schedule = field(default_factory=Schedule)
+    epochs: int = 10
+    batch_size: int = 128
+    last_batch: str = DROP
+    dtype: torch.dtype = torch.float32
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaPlan:
+    """One network to be trained.
+
+    Attributes:
+        seed: Names its random streams.
+        initialisation: How it starts.
+        checkpoint: Where it goes on; None for the beginning.
+    """
+
+    seed: int
+    initialisation: Initialisation
+    checkpoint: Checkpoint | None = None
+
+
+class Session:
+    """The state of `bninit.train.loop.train_stack` between two epochs."""
+
+    def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
+        self.settings = settings
+        self.plans = list(plans)
+        self.data = data
+        if settings.batch_size > data.train_x.size(0):
+            raise ValueError(f"a batch of {settings.batch_size} is more than the training set")
+        self.places = list(range(len(plans)))
+        checkpoints = [plan.checkpoint for plan in plans if plan.checkpoint is not None]
+        if len({c.epoch for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
+            raise ValueError("the networks of a stack have finished different numbers of epochs")
+        self.epoch = checkpoints[0].epoch if checkpoints else 0
+        self.step = checkpoints[0].step if checkpoints else 0
+        self.seconds = [c.seconds for c in checkpoints] or [0.0] * len(plans)
+        self.network = self._start()
+        self.optimiser = build_optimiser(self.network.parameters, settings.optimiser)
+        if checkpoints:
+            self.network.load([c.network for c in checkpoints])
+            load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self._warm_up()
+
+    def run_epoch(self) -> npt.NDArray[np.floating]:
+        """Trains for an epoch; returns the loss of each step, (replica, step)."""
+        settings = self.settings
+        self.epoch += 1
+        self.lr = self._learning_rate(self.epoch)
+        order = epoch_order(
+            [plan.seed for plan in self.plans],
+            epoch=self.epoch,
+            num_examples=self.data.train_x.size(0),
+        ).to(settings.device)
+        losses = []
+        with torch.no_grad():
+            for index in batches(
+                order, batch_size=settings.batch_size, last_batch=settings.last_batch
+            ):
+                losses.append(
+                    train_step(
+                        self.network,
+                        self.optimiser,
+                        self.data.train_x,
+                        self.data.train_y,
+                        index,
+                        lr=self.lr,
+                    )
+                )
+        self.step += len(losses)
+        found: npt.NDArray[np.floating] = torch.stack(losses, dim=1).cpu().numpy()
+        return found
+
+    def record(
+        self, losses: npt.NDArray[np.floating] | None, *, stack_seconds: float
+    ) -> EpochRecord:
+        """Evaluates, and tells what each network did."""
+        if losses is None:
+            losses = np.empty((len(self.plans), 0))
+        self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]
+        if self.network.needs_population_pass:
+            collect_population_statistics(
+                self.network, self.data.train_x, batch_size=self.settings.batch_size
+            )
+        num_val = self.data.val_y.numel()
+        train = evaluate(self.network, self.data.train_x[:num_val], self.data.train_y[:num_val])
+        val = evaluate(self.network, self.data.val_x, self.data.val_y)
+        return EpochRecord(
+            epoch=self.epoch,
+            stack_seconds=stack_seconds,
+            replicas=tuple(
+                ReplicaEpoch(
+                    replica=place,
+                    metrics=self._metrics(i, losses[i], train[i], val[i]),
+                    step_losses=losses[i],
+                    diverged_step=self._diverged_step(losses[i], train[i].loss, val[i].loss)
+                    if self.epoch
+                    else None,
+                    checkpoint=partial(self._checkpoint, i),
+                )
+                for i, place in enumerate(self.places)
+            ),
+        )
+
+    def keep(self, which: Sequence[bool]) -> None:
+        """Lets networks leave the stack."""
+        if all(which):
+            return
+        stay = [i for i, stays in enumerate(which) if stays]
+        checkpoints = [self._checkpoint(i) for i in stay]
+        self.plans = [self.plans[i] for i in stay]
+        self.places = [self.places[i] for i in stay]
+        self.seconds = [self.seconds[i] for i in stay]
+        if not stay:
+            return
+        self.network = self.network.select(stay)
+        self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
+        load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+
+    def finish(self) -> Iterator[FinalRecord]:
+        """Evaluates once on the whole training set, and on the test set."""
+        if not self.plans:
+            return
+        train = evaluate(self.network, self.data.train_x, self.data.train_y)
+        test = evaluate(self.network, self.data.test_x, self.data.test_y)
+        for place, train_figures, test_figures in zip(self.places, train, test, strict=True):
+            yield FinalRecord(replica=place, train=train_figures, test=test_figures)
+
+    def _start(self) -> StackedMLP:
+        settings = self.settings
+        return stack(
+            settings.architecture,
+            [
+                draw_start(
+                    settings.architecture,
+                    plan.initialisation,
+                    weight_draws=partial(weight_draws, plan.seed),
+                    bias_draws=partial(bias_draws, plan.seed),
+                    dtype=settings.dtype,
+                    examples=self.data.train_x[:1024].cpu(),
+                )
+                for plan in self.plans
+            ],
+            device=settings.device,
+        )
+
+    def _warm_up(self) -> None:
+        """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
+        num_examples = self.data.train_x.size(0)
+        order = torch.arange(num_examples, device=self.settings.device)
+        sizes = {self.settings.batch_size}
+        if self.settings.last_batch == KEEP:
+            sizes.add(num_examples % self.settings.batch_size or self.settings.batch_size)
+        scratch = self.network.select(range(len(self.plans)))
+        optimiser = build_optimiser(scratch.parameters, self.settings.optimiser)
+        with torch.no_grad():
+            for size in sizes:
+                index = order[:size].expand(len(self.plans), -1)
+                train_step(scratch, optimiser, self.data.train_x, self.data.train_y, index, lr=0.0)
+
+    def _learning_rate(self, epoch: int) -> float:
+        return learning_rate(
+            self.settings.schedule,
+            base_lr=self.settings.lr,
+            epoch=epoch,
+            num_epochs=self.settings.epochs,
+        )
+
+    def _metrics(
+        self, i: int, losses: npt.NDArray[np.floating], train: Figures, val: Figures
+    ) -> EpochMetrics:
+        return EpochMetrics(
+            epoch=self.epoch,
+            step=self.step,
+            learning_rate=self._learning_rate(max(self.epoch, 1)),
+            batch_loss=float(losses.mean(dtype=np.float64)) if losses.size else None,
+            train_loss=train.loss,
+            train_accuracy=train.accuracy,
+            val_loss=val.loss,
+            val_accuracy=val.accuracy,
+            seconds=self.seconds[i],
+        )
+
+    def _diverged_step(self, losses: npt.NDArray[np.floating], *evaluated: float) -> int | None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if bad.size:
+            return self.step - losses.size + int(bad[0]) + 1
+        return None if all(math.isfinite(loss) for loss in evaluated) else self.step
+
+    def _checkpoint(self, i: int) -> Checkpoint:
+        return Checkpoint(
+            epoch=self.epoch,
+            step=self.step,
+            seconds=self.seconds[i],
+            network=self.network.state(i),
+            optimiser={name: t[i].clone() for name, t in self.optimiser.tensors().items()},
+        )
