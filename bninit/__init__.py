@@ -13,12 +13,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bninit.api import train
+    from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
     from bninit.store import Run, find_runs, load_runs
 
 _HOMES = {
     "train": "bninit.api",
+    "compare": "bninit.comparisons",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
     "config_from_dict": "bninit.config",
@@ -43,6 +45,7 @@ __all__ = [
     "UserError",
     "__version__",
     "arm_id",
+    "compare",
     "config_from_dict",
     "find_runs",
     "load_config",

@@ -20,7 +20,7 @@ from bninit.engines.settings import initialisation_of, resolve_device, train_set
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, atomic, find_runs
 from bninit.store.networks import dtype_of
-from bninit.train.loop import ReplicaPlan, seconds_per_step
+from bninit.training.loop import ReplicaPlan, seconds_per_step
 
 STUDIES = "studies"
 """Folder in the runs folder for what studies find."""

@@ -8,8 +8,8 @@ import torch
 from bninit.config import arm_id, load_config
 from bninit.data.load import Data
 from bninit.engines.settings import initialisation_of, train_settings_of
-from bninit.train.loop import ReplicaPlan, train_stack
-from bninit.train.records import EpochRecord
+from bninit.training.loop import ReplicaPlan, train_stack
+from bninit.training.records import EpochRecord
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHIPPED = sorted(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bninit.data.catalog import DATASETS
-from bninit.train.targets import first_reached
+from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bninit.train.records import EpochRecord
+    from bninit.training.records import EpochRecord
 
 ARM_COLUMNS = ("name", "arm")
 """The columns of a tidy table that tell arms apart; ``seed`` tells the networks of an arm."""

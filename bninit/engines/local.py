@@ -20,8 +20,8 @@ from bninit.nets.products import routes
 from bninit.store import EventWriter, RunWriter, is_finished
 from bninit.store.environment import environment
 from bninit.store.networks import architecture_of, dtype_of
-from bninit.train.loop import ReplicaPlan, train_stack
-from bninit.train.records import Checkpoint, EpochRecord, FinalRecord, ReplicaEpoch
+from bninit.training.loop import ReplicaPlan, train_stack
+from bninit.training.records import Checkpoint, EpochRecord, FinalRecord, ReplicaEpoch
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From a config to the plain values that `bninit.nets` and `bninit.train` take."""
+"""From a config to the plain values that `bninit.nets` and `bninit.training` take."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bninit.errors import DeviceError
 from bninit.nets.initialisers import SCHEMES, Parameters
 from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
-from bninit.train.loop import TrainSettings
-from bninit.train.optimisers import OptimiserSettings
-from bninit.train.schedules import Schedule
+from bninit.training.loop import TrainSettings
+from bninit.training.optimisers import OptimiserSettings
+from bninit.training.schedules import Schedule
 
 
 def initialisation_of(config: Config) -> Initialisation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bninit.train.records import EpochRecord
+from bninit.training.records import EpochRecord
 
 
 class Watcher(Protocol):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bninit.train.records import Checkpoint
+    from bninit.training.records import Checkpoint
 
 _NETWORK = "network/"
 _OPTIMISER = "optimiser/"
@@ -62,7 +62,7 @@ class StoredCheckpoint:
 
     def load(self) -> Checkpoint:
         """The checkpoint as the training takes it, on the CPU."""
-        from bninit.train.records import Checkpoint
+        from bninit.training.records import Checkpoint
 
         tensors = to_torch(self.arrays)
         return Checkpoint(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from bninit.store.reading import damaged
 
 if TYPE_CHECKING:
-    from bninit.train.records import EpochMetrics
+    from bninit.training.records import EpochMetrics
 
 COLUMNS = (
     "epoch",
@@ -22,7 +22,7 @@ COLUMNS = (
     "val_accuracy",
     "seconds",
 )
-"""The columns in their order: the fields of `bninit.train.records.EpochMetrics`."""
+"""The columns in their order: the fields of `bninit.training.records.EpochMetrics`."""
 
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -48,7 +48,7 @@ def row_of(metrics: EpochMetrics) -> Row:
 
 def records_of(rows: Iterable[Row]) -> list[EpochMetrics]:
     """Rows as the records that they were made of."""
-    from bninit.train.records import EpochMetrics
+    from bninit.training.records import EpochMetrics
 
     return [
         EpochMetrics(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bninit.config import Config
     from bninit.store.steps import Losses
-    from bninit.train.records import EpochMetrics
+    from bninit.training.records import EpochMetrics
 
 Status: TypeAlias = Literal["done", "diverged", "running", "partial", "damaged"]
 """``running``: a process trains it now. ``partial``: begun, and left."""

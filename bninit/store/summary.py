@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bninit.errors import StoreError
 from bninit.store import names
 from bninit.store.reading import crc, damaged, read_json
-from bninit.train.targets import first_reached
+from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bninit.config import Config
-    from bninit.train.records import EpochMetrics, FinalRecord
+    from bninit.training.records import EpochMetrics, FinalRecord
 
 SUMMARY_VERSION = 1
 """Raised when the meaning of a key changes."""

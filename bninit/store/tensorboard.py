@@ -13,7 +13,7 @@ from bninit.store import names
 from bninit.store.atomic import remove, store_error
 
 if TYPE_CHECKING:
-    from bninit.train.records import EpochMetrics
+    from bninit.training.records import EpochMetrics
 
 TAGS = {
     "loss/batch": "batch_loss",

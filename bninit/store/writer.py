@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bninit.config import Config
     from bninit.store.steps import Losses
-    from bninit.train.records import Checkpoint, EpochMetrics, FinalRecord
+    from bninit.training.records import Checkpoint, EpochMetrics, FinalRecord
 
 
 class RunWriter:

@@ -18,7 +18,7 @@ from bninit.analysis.spread import EpochSpread, spread_of_epoch
 from bninit.views import text
 
 if TYPE_CHECKING:
-    from bninit.train.records import EpochRecord
+    from bninit.training.records import EpochRecord
 
 _NARROW = 64
 """Below this width the live display has a line for each thing."""

@@ -10,7 +10,6 @@ from bninit.analysis.metrics import METRICS, horizon_of
 from bninit.analysis.questions import Question
 from bninit.analysis.sentences import Wording
 from bninit.analysis.verdicts import decide_claims
-from bninit.api import train
 
 NUM_SPLITS = 1000
 WORDING = Wording(left="on the left", right="on the right", quantity="it")
@@ -23,7 +22,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[bninit.Run]:
         "model": {"hidden": [32], "norm": {"placement": "pre"}},
         "train": {"epochs": 4, "batch_size": 64, "seeds": 40, "device": "cpu"},
     }
-    return train(config, runs_dir=tmp_path_factory.mktemp("runs"))
+    return bninit.train(config, runs_dir=tmp_path_factory.mktemp("runs"))
 
 
 @pytest.mark.slow

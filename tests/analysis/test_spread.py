@@ -20,7 +20,7 @@ from bninit.analysis.spread import (
     spread,
     spread_of_epoch,
 )
-from bninit.train.records import Checkpoint, EpochMetrics, EpochRecord, ReplicaEpoch
+from bninit.training.records import Checkpoint, EpochMetrics, EpochRecord, ReplicaEpoch
 
 NAN = math.nan
 

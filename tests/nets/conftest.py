@@ -11,7 +11,7 @@ import torch
 from bninit.nets.architecture import Architecture
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.train.seeding import bias_draws, generator, weight_draws
+from bninit.training.seeding import bias_draws, generator, weight_draws
 
 BuildStack = Callable[..., StackedMLP]
 

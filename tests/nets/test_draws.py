@@ -14,7 +14,7 @@ from torch.nn import init
 
 from bninit.nets.draws import TRUNCATED_SD, draw_bias, draw_weight, weight_limit, weight_sd
 from bninit.nets.initialisers import SCHEMES
-from bninit.train.seeding import generator, weight_draws, weight_stream
+from bninit.training.seeding import generator, weight_draws, weight_stream
 
 SHAPES = [(784, 256), (256, 256), (100, 300)]
 GIVEN: dict[str, dict[str, Any]] = {

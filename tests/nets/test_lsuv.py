@@ -11,7 +11,7 @@ import torch
 
 from bninit.nets.draws import draw_weight
 from bninit.nets.lsuv import lsuv_scale
-from bninit.train.seeding import generator, weight_draws
+from bninit.training.seeding import generator, weight_draws
 
 WIDTHS = [20, 30, 25, 30, 10]
 Piece = Callable[[torch.Tensor], torch.Tensor]

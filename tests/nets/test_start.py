@@ -14,7 +14,7 @@ from bninit.nets.initialisers import SCHEMES, Parameters
 from bninit.nets.loss import cross_entropy
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, Start, draw_start, stack
-from bninit.train.seeding import bias_draws, generator, weight_draws
+from bninit.training.seeding import bias_draws, generator, weight_draws
 
 BuildStack = Callable[..., StackedMLP]
 

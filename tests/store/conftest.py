@@ -19,7 +19,7 @@ from bninit.config import Config
 from bninit.nets.reference import build_sequential
 from bninit.store import RunWriter
 from bninit.store.networks import architecture_of
-from bninit.train.records import Checkpoint, EpochMetrics, Figures, FinalRecord
+from bninit.training.records import Checkpoint, EpochMetrics, Figures, FinalRecord
 
 ENVIRONMENT = {"device": "cpu", "stack_size": 3}
 STEPS_PER_EPOCH = 5

@@ -26,7 +26,7 @@ from bninit.store.metrics import (
     row_of,
 )
 from bninit.store.reading import DamagedFileError
-from bninit.train.records import EpochMetrics
+from bninit.training.records import EpochMetrics
 
 HERE = Path("metrics.csv")
 PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])

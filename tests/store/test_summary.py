@@ -25,7 +25,7 @@ from bninit.store.summary import (
     targets_of,
     with_check_sums,
 )
-from bninit.train.records import EpochMetrics, Figures, FinalRecord
+from bninit.training.records import EpochMetrics, Figures, FinalRecord
 
 NAN, INF = float("nan"), float("inf")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bninit.train.records import Checkpoint, EpochMetrics, EpochRecord, ReplicaEpoch
+from bninit.training.records import Checkpoint, EpochMetrics, EpochRecord, ReplicaEpoch
 from bninit.views.progress import TrainingProgress
 
 NAN = math.nan

@@ -15,10 +15,10 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.start import Initialisation
-from bninit.train.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.train.optimisers import OptimiserSettings
-from bninit.train.records import EpochRecord
-from bninit.train.seeding import generator
+from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.optimisers import OptimiserSettings
+from bninit.training.records import EpochRecord
+from bninit.training.seeding import generator
 
 Tell = Callable[..., list[Any]]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bninit.train.targets import first_reached
+from bninit.training.targets import first_reached
 
 ACCURACIES = st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=20)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from bninit.train.seeding import batch_stream, generator
+from bninit.training.seeding import batch_stream, generator
 
 KEEP = "keep"
 DROP = "drop"

@@ -16,10 +16,10 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.train.evaluation import collect_population_statistics
-from bninit.train.optimisers import OptimiserSettings, build_optimiser
-from bninit.train.seeding import bias_draws, weight_draws
-from bninit.train.step import train_step
+from bninit.training.evaluation import collect_population_statistics
+from bninit.training.optimisers import OptimiserSettings, build_optimiser
+from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.step import train_step
 
 NUM_REPLICAS, NUM_EXAMPLES, BATCH = 2, 36, 9
 

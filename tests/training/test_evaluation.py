@@ -14,8 +14,8 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.train.evaluation import EVALUATION_BATCH, collect_population_statistics, evaluate
-from bninit.train.seeding import bias_draws, weight_draws
+from bninit.training.evaluation import EVALUATION_BATCH, collect_population_statistics, evaluate
+from bninit.training.seeding import bias_draws, weight_draws
 
 ARCHITECTURE = Architecture(widths=(6, 9, 7, 10), placement="pre", running="population")
 

@@ -15,10 +15,10 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.train.batches import DROP, KEEP, batches, epoch_order
-from bninit.train.evaluation import collect_population_statistics, evaluate
-from bninit.train.optimisers import OptimiserSettings, build_optimiser, load_optimiser
-from bninit.train.records import (
+from bninit.training.batches import DROP, KEEP, batches, epoch_order
+from bninit.training.evaluation import collect_population_statistics, evaluate
+from bninit.training.optimisers import OptimiserSettings, build_optimiser, load_optimiser
+from bninit.training.records import (
     Checkpoint,
     EpochMetrics,
     EpochRecord,
@@ -26,9 +26,9 @@ from bninit.train.records import (
     FinalRecord,
     ReplicaEpoch,
 )
-from bninit.train.schedules import Schedule, learning_rate
-from bninit.train.seeding import bias_draws, weight_draws
-from bninit.train.step import train_step
+from bninit.training.schedules import Schedule, learning_rate
+from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.step import train_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class ReplicaPlan:
 
 
 class Session:
-    """The state of `bninit.train.loop.train_stack` between two epochs."""
+    """The state of `bninit.training.loop.train_stack` between two epochs."""
 
     def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
         self.settings = settings

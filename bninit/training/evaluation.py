@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bninit.nets.loss import example_losses
 from bninit.nets.stack import StackedMLP
-from bninit.train.records import Figures
+from bninit.training.records import Figures
 
 EVALUATION_BATCH = 500
 """Divides the sizes of the validation and test sets that are shipped, so that shapes are few."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bninit.nets.loss import cross_entropy
 from bninit.nets.stack import StackedMLP
-from bninit.train.optimisers import Optimiser
+from bninit.training.optimisers import Optimiser
 
 
 def train_step(

@@ -17,11 +17,11 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.start import Initialisation
-from bninit.train.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.train.optimisers import OptimiserSettings
-from bninit.train.records import EpochRecord, FinalRecord
-from bninit.train.schedules import Schedule
-from bninit.train.seeding import generator
+from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.optimisers import OptimiserSettings
+from bninit.training.records import EpochRecord, FinalRecord
+from bninit.training.schedules import Schedule
+from bninit.training.seeding import generator
 
 MakeData = Callable[..., Data]
 Tell = Callable[..., list[Any]]

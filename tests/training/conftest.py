@@ -12,8 +12,8 @@ import torch
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
-from bninit.train.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.train.records import Checkpoint, EpochRecord
+from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.records import Checkpoint, EpochRecord
 
 
 def _make_data(

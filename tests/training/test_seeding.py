@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 import torch
 
-from bninit.train.seeding import (
+from bninit.training.seeding import (
     batch_stream,
     bias_draws,
     bias_stream,
@@ -48,7 +48,7 @@ def test_opening_a_stream_leaves_the_global_one_alone() -> None:
 
 def test_another_process_draws_the_same() -> None:
     code = (
-        "import torch; from bninit.train.seeding import generator;"
+        "import torch; from bninit.training.seeding import generator;"
         "print(torch.randint(2**40, (4,), generator=generator(3, 'batch/1')).tolist())"
     )
     other = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

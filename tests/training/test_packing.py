@@ -13,9 +13,9 @@ import torch
 from bninit.data.load import Data
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
-from bninit.train.evaluation import EVALUATION_BATCH
-from bninit.train.loop import ReplicaPlan, TrainSettings
-from bninit.train.optimisers import OptimiserSettings
+from bninit.training.evaluation import EVALUATION_BATCH
+from bninit.training.loop import ReplicaPlan, TrainSettings
+from bninit.training.optimisers import OptimiserSettings
 
 MakeData = Callable[..., Data]
 Tell = Callable[..., list[Any]]

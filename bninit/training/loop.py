@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from bninit.data.load import Data
-from bninit.train.records import EpochRecord, FinalRecord
-from bninit.train.session import ReplicaPlan, Session, TrainSettings
-from bninit.train.step import train_step
+from bninit.training.records import EpochRecord, FinalRecord
+from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.step import train_step
 
 __all__ = ["ReplicaPlan", "TrainSettings", "seconds_per_step", "train_stack"]
 

@@ -12,9 +12,9 @@ import torch
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
-from bninit.train.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.train.optimisers import OptimiserSettings
-from bninit.train.schedules import Schedule
+from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.optimisers import OptimiserSettings
+from bninit.training.schedules import Schedule
 
 Tell = Callable[..., list[Any]]
 
