@@ -103,6 +103,7 @@ def _differences_panel(
     margin = 0.08 * (high - low) or 1.0
     scale = metric.scale
     axes.set_xlim((low - margin) * scale, (high + margin) * scale)
+    axes.locator_params(axis="x", nbins=6)
     axes.axvline(0, color=GUIDE_COLOUR, linewidth=1.2, zorder=1)
     axes.grid(visible=False, axis="y")
     rows = range(len(differences))
