@@ -1,0 +1,94 @@
+"""``bninit study``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bninit.cli.compare import Format
+from bninit.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    RunsDirOption,
+    SeedsOption,
+    SetOption,
+    overrides,
+)
+from bninit.errors import DataError
+
+FAILED = 1
+
+
+def study(
+    file: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
+    settings: SetOption = None,
+    seeds: SeedsOption = None,
+    device: DeviceOption = None,
+    runs_dir: RunsDirOption = Path("runs"),
+    data_dir: DataDirOption = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what would be trained and for how long; no more."),
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first training that fails.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when a required claim is not supported.")
+    ] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="What is printed on standard output.")
+    ] = Format.TABLE,
+) -> None:
+    """Train what a study asks for, and decide its claims.
+
+    Networks that are already trained are used, not trained again. Verdicts and the report go to
+    RUNS_DIR/studies/NAME. --set changes a key of the study, or a key of all its configs.
+    """
+    from bninit import studies
+    from bninit.store import atomic
+    from bninit.views.progress import TrainingProgress
+    from bninit.views.report import FILE_NAME, write_report
+    from bninit.views.study_plan import print_study_plan
+    from bninit.views.verdicts import csv_text, print_verdicts
+
+    changes = overrides(settings, seeds=seeds)
+    on = device or "auto"
+    if dry_run:
+        plan = studies.plan_study(file, overrides=changes, runs_dir=runs_dir, device=on)
+        seconds = None
+        try:
+            seconds = studies.estimate_seconds(plan, data_dir=data_dir, device=on)
+        except DataError as error:
+            typer.echo(f"the time is not known: {error}", err=True)
+        print_study_plan(plan, seconds=seconds)
+        return
+    try:
+        result = studies.run_study(
+            file,
+            overrides=changes,
+            runs_dir=runs_dir,
+            data_dir=data_dir,
+            device=on,
+            fail_fast=fail_fast,
+            watcher=TrainingProgress(),
+        )
+    except (RuntimeError, MemoryError) as error:
+        # Only with --fail-fast; else failures are in the result.
+        typer.echo(f"error: a training failed: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+    rows = studies.verdict_rows(result)
+    print_verdicts(result.claims, rows=rows, form=form.value)
+    atomic.write_text(result.folder / "verdicts.csv", csv_text(rows))
+    report = write_report(result, path=result.folder / FILE_NAME)
+    for failure in result.failures:
+        names = ", ".join(dict.fromkeys(job.config.name for job in failure.jobs))
+        typer.echo(f"failed: {names}: {failure.why}", err=True)
+    if strict:
+        for found in result.unmet:
+            typer.echo(f"required, and {found.verdict.outcome}: {found.claim.id}", err=True)
+    typer.echo(f"report: {report}", err=True)
+    if result.failures or (strict and result.unmet):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,103 @@
+"""What experiments varied and held, and what their runs were made with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bninit.analysis.accounts import account, held_settings, missing_runs
+from bninit.analysis.provenance import provenance
+from bninit.store import find_runs
+
+if TYPE_CHECKING:
+    from bninit.studies import StudyResult
+
+
+def test_an_experiments_account(tiny_study: StudyResult) -> None:
+    found = account("rates", says="x", arms=tiny_study.arms, runs=tiny_study.runs)
+    assert found.varied == {
+        "model.norm.input": ("false", "true"),
+        "optim.lr": ("0.001", "0.1", "300"),
+    }
+    assert found.held["data.scale"] == "raw"
+    assert found.held["train.epochs"] == 1
+    assert found.held["model.norm.momentum"] == 0.1, "held where there is batch norm at all"
+    assert not {"optim.lr", "model.norm.input", "name", "train.seeds"} & set(found.held)
+    assert len(found.arms) == 6
+    assert [each.summary.num_diverged for each in found.arms if each.summary] == [0, 0, 0, 0, 0, 5]
+    assert all(not each.missing_seeds for each in found.arms)
+
+
+def test_curves_are_medians_over_the_seeds(tiny_study: StudyResult) -> None:
+    found = account("placement", says="", arms=tiny_study.arms, runs=tiny_study.runs)
+    (none, _) = found.arms
+    table = found.curves["val_accuracy"]
+    last = table[(table["arm"] == none.arm.id) & (table["epoch"] == 2)].iloc[0]
+    ends = [
+        tiny_study.runs[none.arm.id, seed].metrics()["val_accuracy"].iloc[-1] for seed in range(5)
+    ]
+    assert last["median"] == np.median(ends)
+    assert (last["low"], last["high"], last["n"]) == (min(ends), max(ends), 5)
+
+
+def test_what_arms_share_counts_as_held(tiny_study: StudyResult) -> None:
+    two = [arm for arm in tiny_study.arms if arm.values.get("optim.lr") == 0.1]
+    held = held_settings(two)
+    assert held["optim.lr"] == 0.1
+    assert "model.norm.input" not in held
+
+
+def test_missing_runs_are_named_once(tiny_study: StudyResult) -> None:
+    arm = tiny_study.arms[0]
+    runs = {key: run for key, run in tiny_study.runs.items() if key not in {(arm.id, 1)}}
+    assert missing_runs([*tiny_study.arms, arm], runs=runs) == {"placement: placement none": (1,)}
+    assert missing_runs(tiny_study.arms, runs=tiny_study.runs) == {}
+
+
+def test_a_target_that_was_not_asked_in_training_is_worked_out(tiny_study: StudyResult) -> None:
+    arm = tiny_study.arms[0]
+    asked = arm.config.model_copy(update={"targets": (0.5,)})
+    other = type(arm)(arm.experiment, arm.id, asked, arm.values, arm.label)
+    found = account("placement", says="", arms=[other], runs=tiny_study.runs)
+    summary = found.arms[0].summary
+    assert summary is not None
+    (target,) = summary.targets
+    reached = [
+        (tiny_study.runs[arm.id, seed].metrics()["val_accuracy"] >= 0.5).any() for seed in range(5)
+    ]
+    assert (target.target, target.num_reached) == (0.5, sum(reached))
+
+
+def test_provenance_tells_every_value_where_runs_differ(
+    tiny_study: StudyResult, tmp_path: Path
+) -> None:
+    found = provenance(tiny_study.runs, arms=tiny_study.arms)
+    assert (found.num_runs, found.num_diverged, found.num_unknown) == (40, 5, 0)
+    seconds = [run.summary["seconds"] for run in tiny_study.runs.values() if run.summary]
+    assert found.train_seconds == pytest.approx(sum(seconds))
+    assert len(found.versions["torch"]) == 1
+    assert found.devices == ("cpu",)
+    (checksum,) = found.checksums["mnist5k"]
+    assert len(checksum) == 64
+
+    shutil.copytree(tiny_study.folder.parents[1], tmp_path / "runs")
+    first, second, *rest = find_runs(tmp_path / "runs")
+    environment = json.loads((first.folder / "environment.json").read_text())
+    environment["versions"]["torch"] = "9.9"
+    environment["git"] = {"commit": "abc", "dirty": True}
+    environment |= {"device": "cuda:0", "device_name": "Big", "started": "1999-01-01T00:00:00"}
+    (first.folder / "environment.json").write_text(json.dumps(environment))
+    (second.folder / "environment.json").write_text("{")
+    runs = {(run.arm, run.seed): run for run in (first, second, *rest)}
+    mixed = provenance(runs, arms=tiny_study.arms)
+    assert mixed.num_unknown == 1
+    assert mixed.versions["torch"][0] == "9.9"
+    assert len(mixed.versions["torch"]) == 2
+    assert "abc with changes" in mixed.commits
+    assert mixed.devices == ("cuda:0 (Big)", "cpu")
+    assert (mixed.first or "").startswith("1999")
