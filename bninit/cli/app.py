@@ -51,15 +51,18 @@ def _root(
 
 def main() -> None:
     """Runs the program; exit code 0 fine, 1 something failed, 2 the input is wrong."""
+    interrupted = "interrupted: finished epochs are kept; the same command goes on from there"
     try:
         app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo(interrupted, err=True)
+        raise
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
     except KeyboardInterrupt:
-        typer.echo(
-            "interrupted: finished epochs are kept; the same command goes on from there", err=True
-        )
+        typer.echo(interrupted, err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

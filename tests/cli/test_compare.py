@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running import bninit
 
 CONFIG = """
 name: {name}
@@ -17,16 +15,6 @@ model: {{hidden: [8], init: {{scheme: {scheme}}}}}
 train: {{epochs: 2, batch_size: 250, seeds: 2, device: cpu}}
 targets: [0.5, 0.999]
 """
-
-
-def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bninit", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
 
 
 def test_configs_are_trained_once_and_compared(tmp_path: Path) -> None:

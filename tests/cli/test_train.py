@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import running
 
 CONFIG = """
 name: tiny
@@ -123,9 +124,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bits(trained: Path) -> None:
     done = bninit(*command, cwd=trained)
     assert done.returncode == 0, done.stderr
     for seed in range(3):
-        gone_on, undisturbed = (
-            _arm(trained, runs) / f"seed-{seed}" for runs in ("killed", "runs")
-        )
+        gone_on, undisturbed = (_arm(trained, runs) / f"seed-{seed}" for runs in ("killed", "runs"))
         pd.testing.assert_frame_equal(_figures(gone_on), _figures(undisturbed), check_exact=True)
         assert (gone_on / "final.safetensors").read_bytes() == (
             undisturbed / "final.safetensors"
@@ -168,7 +167,7 @@ def test_a_diverged_network_is_a_result(trained: Path) -> None:
 )
 def test_wrong_input_is_one_error(trained: Path, arguments: list[str], told: str) -> None:
     before = sorted(trained.rglob("*"))
-    done = bninit("train", *arguments, "--runs-dir", "wrong", cwd=trained)
+    done = running.bninit("train", *arguments, "--runs-dir", "wrong", cwd=trained)
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,32 @@
+"""The command line inside this process: no second start of Python, no second import of torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+from bninit.cli.app import main
+
+
+def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs ``bninit`` in a folder, on a terminal of 100 columns that is none."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", ["bninit", *arguments]),
+        mock.patch.dict(os.environ, {"COLUMNS": "100"}),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    assert isinstance(code, int), code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
