@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from bninit.nets.parameter import Parameter
-from bninit.training.optimisers import OPTIMISERS, OptimiserSettings, build_optimiser, load_optimiser
+from bninit.training.optimisers import (
+    OPTIMISERS,
+    OptimiserSettings,
+    build_optimiser,
+    load_optimiser,
+)
 
 NUM_REPLICAS = 3
 SHAPES = {"0.weight": (5, 7), "0.bias": (5,)}
