@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bninit.analysis.metrics import METRICS, Measured, Metric, horizon_of
+from bninit.analysis.metrics import METRICS, Metric, horizon_of
 from bninit.analysis.questions import Expect, Measure, Question
+from bninit.analysis.readings import Measured
 from bninit.analysis.sentences import Wording
 from bninit.analysis.verdicts import Verdict, decide_claims
 from bninit.config import Claim, Sides, StudyArm, arm_value, sides_of
@@ -122,9 +123,12 @@ def _prepare(
             ]
             for seed in seeds
         ]
-        shape = (len(seeds), len(cells), len(cells[0]))
-        found = np.asarray(values, dtype=np.float64).reshape(shape)
-        return found if sides.over else found.reshape(len(seeds), -1)
+        num_levels = len(cells[0])
+        if sides.over:
+            shape: tuple[int, ...] = (len(seeds), len(cells), num_levels)
+        else:
+            shape = (len(seeds), len(cells) * num_levels)
+        return np.asarray(values, dtype=np.float64).reshape(shape)
 
     left_cells, right_cells = _cells(sides.left, sides), _cells(right_arms, sides)
     left = measure(left_cells)
@@ -191,7 +195,7 @@ def _side(named: Any, cells: Sequence[Sequence[StudyArm]], values: Floats) -> Si
     return Side(
         says=_says(named),
         arms=tuple(arm.label for cell in cells for arm in cell),
-        values=values.reshape(len(values), -1),
+        values=values.reshape(len(values), sum(map(len, cells))),
     )
 
 

@@ -1,42 +1,27 @@
-"""What can be measured of a run: each metric is one function and one entry in a dict.
-
-Everything is read from what is kept of a run; nothing is trained or computed on a network here.
-"""
+"""What can be measured of a run: each metric is one reading and one entry in a dict."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
+from bninit.analysis.readings import (
+    Measured,
+    at_target,
+    diverged,
+    initial_train_loss,
+    loss_fluctuation,
+    min_distinct_units,
+    of_last_row,
+    of_summary,
+    reached,
+    worst_loss_rise,
+)
 from bninit.data.catalog import DATASETS
-from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-
     from bninit.config import Config
-
-
-class Measured(Protocol):
-    """What a metric reads of a finished run; `bninit.store.Run` has it."""
-
-    @property
-    def config(self) -> Config:
-        """The resolved config."""
-
-    @property
-    def summary(self) -> dict[str, Any] | None:
-        """The contents of summary.json; None while it is not finished."""
-
-    def metrics(self) -> pd.DataFrame:
-        """The rows of metrics.csv."""
-
-    def step_losses(self) -> npt.NDArray[np.floating]:
-        """Training loss of each step, (step,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,88 +59,6 @@ class Metric:
         return {"low": "high", "high": "low"}.get(self.better or "")  # type: ignore[return-value]
 
 
-def _summary(run: Measured) -> dict[str, Any]:
-    if run.summary is None:
-        raise ValueError("only a finished run can be measured")
-    return run.summary
-
-
-def _has_diverged(run: Measured) -> bool:
-    return bool(_summary(run)["status"] == "diverged")
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _of_summary(*keys: str) -> Callable[[Measured, float], float]:
-    def value(run: Measured, _target: float) -> float:
-        found: Any = _summary(run)
-        for key in keys:
-            found = found[key]
-        return _number(found)
-
-    return value
-
-
-def _of_last_row(column: str) -> Callable[[Measured, float], float]:
-    def value(run: Measured, _target: float) -> float:
-        if _has_diverged(run):
-            return math.nan
-        return float(run.metrics()[column].iloc[-1])
-
-    return value
-
-
-def _at_target(column: str) -> Callable[[Measured, float], float]:
-    def value(run: Measured, target: float) -> float:
-        rows = run.metrics()
-        reached = first_reached(rows["val_accuracy"].to_list(), target)
-        return math.nan if reached is None else float(rows[column].iloc[reached])
-
-    return value
-
-
-def _reached(run: Measured, target: float) -> float:
-    return float(first_reached(run.metrics()["val_accuracy"].to_list(), target) is not None)
-
-
-def _initial_train_loss(run: Measured, _target: float) -> float:
-    return float(run.metrics()["train_loss"].iloc[0])
-
-
-def _loss_fluctuation(run: Measured, _target: float) -> float:
-    """SD of the difference between neighbouring steps over sqrt 2, in the second half.
-
-    The difference of two independent equal noises has sqrt 2 times their SD, and a slow trend
-    cancels in it: this is the mean square successive difference of von Neumann et al. 1941,
-    "The mean square successive difference", Ann. Math. Statist. 12, 153.
-    """
-    import numpy as np
-
-    losses = np.asarray(run.step_losses(), dtype=np.float64)
-    second_half = losses[len(losses) // 2 :]
-    if _has_diverged(run) or len(second_half) < 2:
-        return math.nan
-    return float(np.sqrt(np.mean(np.diff(second_half) ** 2) / 2))
-
-
-def _worst_loss_rise(run: Measured, _target: float) -> float:
-    """Largest rise of the validation loss from one epoch to the next, 0 if it never rose."""
-    if _has_diverged(run):
-        return math.nan
-    return max(0.0, float(run.metrics()["val_loss"].diff().max()))
-
-
-def _min_distinct_units(run: Measured, _target: float) -> float:
-    counts = _summary(run)["distinct_units"]
-    return math.nan if not counts else float(min(counts))
-
-
-def _diverged(run: Measured, _target: float) -> float:
-    return float(_has_diverged(run))
-
-
 def _one_of_test(config: Config) -> float:
     return 1.0 / DATASETS[config.data.name].num_test
 
@@ -177,7 +80,7 @@ _ALL = (
         name="test_accuracy",
         title="test accuracy",
         unit="%",
-        value=_of_summary("test_accuracy"),
+        value=of_summary("test_accuracy"),
         better="high",
         scale=100,
         num_decimals=2,
@@ -187,14 +90,14 @@ _ALL = (
         name="test_loss",
         title="test loss",
         unit="nats",
-        value=_of_summary("test_loss"),
+        value=of_summary("test_loss"),
         better="low",
     ),
     Metric(
         name="generalization_gap",
         title="generalization gap (training minus test accuracy)",
         unit="points",
-        value=_of_summary("generalization_gap"),
+        value=of_summary("generalization_gap"),
         better="low",
         scale=100,
         num_decimals=2,
@@ -204,7 +107,7 @@ _ALL = (
         name="final_train_accuracy",
         title="training accuracy at the end",
         unit="%",
-        value=_of_summary("train_accuracy"),
+        value=of_summary("train_accuracy"),
         better="high",
         scale=100,
         num_decimals=2,
@@ -213,14 +116,14 @@ _ALL = (
         name="final_train_loss",
         title="training loss at the end",
         unit="nats",
-        value=_of_summary("train_loss"),
+        value=of_summary("train_loss"),
         better="low",
     ),
     Metric(
         name="final_val_accuracy",
         title="validation accuracy at the end",
         unit="%",
-        value=_of_last_row("val_accuracy"),
+        value=of_last_row("val_accuracy"),
         better="high",
         scale=100,
         num_decimals=2,
@@ -230,14 +133,14 @@ _ALL = (
         name="final_val_loss",
         title="validation loss at the end",
         unit="nats",
-        value=_of_last_row("val_loss"),
+        value=of_last_row("val_loss"),
         better="low",
     ),
     Metric(
         name="best_val_accuracy",
         title="best validation accuracy",
         unit="%",
-        value=_of_summary("best", "val_accuracy"),
+        value=of_summary("best", "val_accuracy"),
         better="high",
         scale=100,
         num_decimals=2,
@@ -247,21 +150,21 @@ _ALL = (
         name="best_val_loss",
         title="best validation loss",
         unit="nats",
-        value=_of_summary("best", "val_loss"),
+        value=of_summary("best", "val_loss"),
         better="low",
     ),
     Metric(
         name="initial_train_loss",
         title="training loss before training",
         unit="nats",
-        value=_initial_train_loss,
+        value=initial_train_loss,
         better="low",
     ),
     Metric(
         name="epochs_to_accuracy",
         title="epochs to {target}",
         unit="epochs",
-        value=_at_target("epoch"),
+        value=at_target("epoch"),
         better="low",
         needs_target=True,
         censored=True,
@@ -272,7 +175,7 @@ _ALL = (
         name="steps_to_accuracy",
         title="steps to {target}",
         unit="steps",
-        value=_at_target("step"),
+        value=at_target("step"),
         better="low",
         needs_target=True,
         censored=True,
@@ -283,7 +186,7 @@ _ALL = (
         name="seconds_to_accuracy",
         title="seconds to {target}",
         unit="s",
-        value=_at_target("seconds"),
+        value=at_target("seconds"),
         better="low",
         needs_target=True,
         censored=True,
@@ -293,7 +196,7 @@ _ALL = (
         name="reached",
         title="{target} reached",
         unit="",
-        value=_reached,
+        value=reached,
         better="high",
         needs_target=True,
         num_decimals=2,
@@ -303,7 +206,7 @@ _ALL = (
         name="diverged",
         title="diverged",
         unit="",
-        value=_diverged,
+        value=diverged,
         better="low",
         num_decimals=2,
         resolution=_one,
@@ -312,21 +215,21 @@ _ALL = (
         name="loss_fluctuation",
         title="fluctuation of the training loss from step to step",
         unit="nats",
-        value=_loss_fluctuation,
+        value=loss_fluctuation,
         better="low",
     ),
     Metric(
         name="worst_loss_rise",
         title="largest rise of the validation loss between two epochs",
         unit="nats",
-        value=_worst_loss_rise,
+        value=worst_loss_rise,
         better="low",
     ),
     Metric(
         name="min_distinct_units",
         title="distinct units in the layer that has the fewest",
         unit="units",
-        value=_min_distinct_units,
+        value=min_distinct_units,
         better=None,
         num_decimals=0,
         resolution=_one,
@@ -335,14 +238,14 @@ _ALL = (
         name="seconds_per_epoch",
         title="seconds per epoch",
         unit="s",
-        value=_of_summary("seconds_per_epoch"),
+        value=of_summary("seconds_per_epoch"),
         better="low",
     ),
     Metric(
         name="num_parameters",
         title="trained parameters",
         unit="",
-        value=_of_summary("num_parameters"),
+        value=of_summary("num_parameters"),
         better=None,
         num_decimals=0,
         resolution=_one,

@@ -193,7 +193,7 @@ def _levels(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Loo
     ]
     scaled = _scaled(values, found)
     room = max(len(level.label) for level in portrait.left.levels) * CHARACTER + 10
-    start = LEFT_EDGE + min(room, 128.0)
+    start = LEFT_EDGE + min(room, 140.0)
     scale, lost = _scale(found, scaled, start=start)
     top = y - 4
     y = top + 14
@@ -208,7 +208,7 @@ def _levels(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Loo
             mean = side.levels[index].mean
             if mean is not None:
                 ways[number].append((scale(_scaled([mean], found)[0]), at))
-        y = max(y + 12 + 10 * len(sides), below + 4)
+        y = max(y + 12 + 10 * len(sides), below + 10)
     if found.claim.trend:
         for way, (_, look) in zip(ways, sides, strict=True):
             drawing.path(way, kind=f"way {look.kind}")

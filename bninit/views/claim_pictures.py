@@ -8,7 +8,7 @@ claim supported, one wholly outside is contradicted, and one across the edge is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bninit.analysis.claims import ClaimResult
@@ -80,6 +80,8 @@ def _caption(found: ClaimResult, portrait: Portrait) -> str:
         below = "Below: the difference of the shares (diamond) and the interval (bar)."
         if portrait.right is None:
             below = "Below: the share (diamond) and the interval (bar)."
+    if any(math.isinf(value) for value in portrait.differences.tolist()):
+        below += " The cross counts seeds in which one side diverged: that has no size."
     return f"{CAPTIONS[portrait.kind]} {below} {ground}"
 
 
@@ -116,21 +118,36 @@ def _draw_effect(
     low, high = _ground(found, scale, centre=centre, margin=margin)
     drawing.rect(low, top, high - low, bottom - top, kind="ground")
     drawing.line(scale(centre), top, scale(centre), bottom, kind="reference")
-    y = top + 14
-    is_number = portrait.kind == "number"
-    for value in points:
-        if math.isfinite(value):
-            kind = f"seed {looks[0].kind}" if is_number else "seed"
-            drawing.mark("o", scale(value), y, size=3.6 if is_number else 3, kind=kind)
-        else:
-            place = RIGHT_EDGE if value > 0 else LEFT_EDGE
-            drawing.mark("x", place, y, size=3.5, kind="cross")
+    _draw_points(drawing, points, looks[0], scale=scale, y=top + 14, own=portrait.kind == "number")
     y = bottom - 15
     if any(end is not None for end in ends):
         _draw_bar(drawing, scale, ends[0], ends[1], y=y)
     if mean is not None:
         drawing.mark("D", scale(mean), y, size=5, kind="mean")
-    drawing.height = drawing.axis_below(bottom, scale, label=_effect_label(found))
+    # Where no difference has a size there is nothing to measure, but which side of zero it is on.
+    has_size = any(math.isfinite(value) for value in points) or mean is not None
+    drawing.height = drawing.axis_below(
+        bottom, scale, label=_effect_label(found), at_most=6 if has_size else 1
+    )
+
+
+def _draw_points(
+    drawing: Drawing, points: Sequence[float], look: Look, *, scale: Scale, y: float, own: bool
+) -> None:
+    """Draws a mark for each seed, in the side's own look or a neutral one.
+
+    Infinite ones are told at the edge, by a cross and their number.
+    """
+    for value in points:
+        if math.isfinite(value):
+            kind = f"seed {look.kind}" if own else "seed"
+            drawing.mark("o", scale(value), y, size=3.6 if own else 3, kind=kind)
+    for end, place, anchor in ((-math.inf, LEFT_EDGE, "start"), (math.inf, RIGHT_EDGE, "end")):
+        number = sum(value == end for value in points)
+        if number:
+            inward = 1 if end < 0 else -1
+            drawing.mark("x", place + 8 * inward, y, size=3.5, kind="cross")
+            drawing.text(place + 16 * inward, y + 4, f"{number}", kind="tick", anchor=anchor)
 
 
 def _effect_label(found: ClaimResult) -> str:
@@ -153,7 +170,7 @@ def _draw_heading(
 ) -> None:
     level = claim_words.level(found)
     has_interval = found.verdict.low is not None or found.verdict.high is not None
-    shown = f"mean and {level} interval" if has_interval else "mean (no interval: see below)"
+    shown = f"mean and {level} interval" if has_interval else "mean (no interval)"
     if found.verdict.method == "sign":
         shown = shown.replace("mean", "median")
     if portrait.right is None:

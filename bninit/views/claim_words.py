@@ -105,7 +105,12 @@ def unit_of(found: ClaimResult) -> str:
 def effect(found: ClaimResult) -> str:
     """The effect as a signed number with its unit; of a claim about a number, the value."""
     value = found.verdict.effect
-    return text.MISSING if value is None else f"{_printed(found, value)} {unit_of(found)}".rstrip()
+    if value is None:
+        return text.MISSING
+    number, unit = _printed(found, value), unit_of(found)
+    if number.lstrip("+-") == "1" and unit in ("epochs", "steps", "units", "points"):
+        unit = unit[:-1]
+    return f"{number} {unit}".rstrip()
 
 
 def interval(found: ClaimResult) -> str:
@@ -126,16 +131,21 @@ def level(found: ClaimResult) -> str:
 
 
 def _printed(found: ClaimResult, value: float) -> str:
-    """A number of the verdict's effect; enough decimals that what is not 0 does not read 0."""
-    how, number = print_of(found.metric), number_of(found)
-    shown = (value if number is None else value + number) * how.scale
+    """A number of the verdict's effect, with as many decimals as all of its numbers have."""
+    verdict, offset = found.verdict, number_of(found)
+    how = print_of(found.metric)
+    numbers = [(each + (offset or 0.0)) * how.scale for each in
+               (verdict.effect, verdict.low, verdict.high) if each is not None]  # fmt: skip
     num_decimals = how.num_decimals
-    while shown != 0 and num_decimals < how.num_decimals + 2 and round(shown, num_decimals) == 0:
+    # What is not 0 shall not read 0: an interval that ends just short of it decides a claim.
+    while num_decimals < how.num_decimals + 2 and any(
+        number != 0 and round(number, num_decimals) == 0 for number in numbers
+    ):
         num_decimals += 1
-    written = f"{shown:.{num_decimals}f}"
+    written = f"{(value + (offset or 0.0)) * how.scale:.{num_decimals}f}"
     if float(written) == 0:
         written = written.removeprefix("-")
-    sign = "+" if number is None and float(written) > 0 else ""
+    sign = "+" if offset is None and float(written) > 0 else ""
     return sign + written
 
 

@@ -112,6 +112,7 @@ def draw_experiment(
                 scale=scale,
                 styles=styles[number],
                 width=WIDTH if len(groups) == 1 else _NARROW,
+                without=axes,
             )
             name = ", ".join(_name(arms[0], key) for key in axes)
             title = name if len(groups) > 1 else _TITLES[column]
@@ -186,17 +187,24 @@ def _curves(
     scale: Scale,
     styles: Mapping[str, ArmStyle],
     width: float,
+    without: Sequence[str],
 ) -> str:
     factor = 100 if column == "val_accuracy" else 1
     drawing = Drawing(width)
     last = max(int(table["epoch"].max()), 1)
     along = Scale(min(1, last - 1), last, _LEFT, width - 12)
     drawing.axis_left(_LEFT, scale, width=along.end - _LEFT)
+    diverged = set(table["arm"])
+    num_lost = 0
     told = []
     for arm in arms:
         style = styles[arm.id]
         own = table[(table["arm"] == arm.id) & (table["epoch"] >= along.low)]
         if own.empty:
+            if arm.id in diverged:
+                num_lost += 1
+                text = f"{arm_label(arm, without=without)}: diverged"
+                drawing.text(along.start + 6, 10 + 14 * num_lost, text, kind="tick")
             continue
         xs = [along(epoch) for epoch in own["epoch"]]
         low, mean, high = (

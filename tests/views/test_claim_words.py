@@ -27,7 +27,7 @@ def with_numbers(result: StudyResult, claim: str, **numbers: Any) -> ClaimResult
         ("sides", {"effect": -0.5, "low": None, "high": -0.1}, "-50.00 points", "at most -10.00"),
         ("sides", {"effect": None, "low": 0.1, "high": None}, "-", "at least +10.00"),
         ("sides", {"effect": 0.0, "low": None, "high": None}, "0.00 points", ""),
-        ("times", {"effect": -1.5, "low": -3, "high": -0.01}, "-1.5 epochs", "-3.0 to -0.01"),
+        ("times", {"effect": -1.5, "low": -3, "high": -0.01}, "-1.50 epochs", "-3.00 to -0.01"),
         ("number", {"effect": -0.4, "low": -0.41, "high": -0.39}, "10.00 %", "9.00 to 11.00"),
         ("tally", {"effect": 1.0, "low": 0.2, "high": 1.0}, "+100 % of runs", "+20 to +100"),
         ("trend", {"effect": -0.001, "low": -0.002, "high": 0},
@@ -45,7 +45,7 @@ def test_numbers(
 def test_what_is_not_zero_does_not_read_as_zero(tiny_study: StudyResult) -> None:
     """An interval that ends just short of zero decides a claim; it has to be seen."""
     found = with_numbers(tiny_study, "sides", effect=-0.01, low=-0.02, high=-0.00002)
-    assert claim_words.interval(found) == "-2.00 to -0.002"
+    assert claim_words.interval(found) == "-2.000 to -0.002"
 
 
 def test_questions(tiny_study: StudyResult) -> None:

@@ -184,7 +184,6 @@ def test_missing_networks_are_told_and_cost_their_seed(
     assert "0, 1, 3, 4" in page.words
 
 
-@pytest.mark.xfail(reason="claims.decide cannot reshape the values of no seeds", strict=True)
 def test_nothing_trained_gives_a_page_all_the_same(study_file: Path, tmp_path: Path) -> None:
     from bninit.studies import run_study
 
