@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -99,6 +99,11 @@ def draw_experiment(
         for (axes, arms), looks in zip(groups, styles, strict=True)
     ]
     shared = legends[0] if all(legend == legends[0] for legend in legends) else ()
+    lost = {
+        each.arm.id
+        for each in account.arms
+        if each.summary and each.summary.num_diverged == each.summary.num_runs
+    }
     columns = ("val_accuracy", "train_loss") if len(groups) == 1 else ("val_accuracy",)
     panels = []
     for column in columns:
@@ -113,6 +118,7 @@ def draw_experiment(
                 styles=styles[number],
                 width=WIDTH if len(groups) == 1 else _NARROW,
                 without=axes,
+                lost=lost,
             )
             name = ", ".join(_name(arms[0], key) for key in axes)
             title = name if len(groups) > 1 else _TITLES[column]
@@ -188,23 +194,23 @@ def _curves(
     styles: Mapping[str, ArmStyle],
     width: float,
     without: Sequence[str],
+    lost: Collection[str],
 ) -> str:
     factor = 100 if column == "val_accuracy" else 1
     drawing = Drawing(width)
     last = max(int(table["epoch"].max()), 1)
     along = Scale(min(1, last - 1), last, _LEFT, width - 12)
     drawing.axis_left(_LEFT, scale, width=along.end - _LEFT)
-    diverged = set(table["arm"])
-    num_lost = 0
+    num_told = 0
     told = []
     for arm in arms:
         style = styles[arm.id]
         own = table[(table["arm"] == arm.id) & (table["epoch"] >= along.low)]
+        if arm.id in lost:
+            num_told += 1
+            text = f"{arm_label(arm, without=without)}: diverged"
+            drawing.text(along.start + 6, 10 + 14 * num_told, text, kind="tick")
         if own.empty:
-            if arm.id in diverged:
-                num_lost += 1
-                text = f"{arm_label(arm, without=without)}: diverged"
-                drawing.text(along.start + 6, 10 + 14 * num_lost, text, kind="tick")
             continue
         xs = [along(epoch) for epoch in own["epoch"]]
         low, mean, high = (

@@ -168,6 +168,10 @@ def test_the_table_of_arms_has_the_runs_figures(page: Page, tiny_study: StudyRes
     assert float(row[1]) == pytest.approx(mean, abs=0.051)
 
 
+def test_an_arm_that_always_diverged_is_named_where_its_curve_would_be(page: Page) -> None:
+    assert page.words.count("batch norm on the input, learning rate 300: diverged") == 2
+
+
 def test_missing_networks_are_told_and_cost_their_seed(
     tiny_study: StudyResult, study_file: Path, tmp_path: Path
 ) -> None:
