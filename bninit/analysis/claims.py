@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def decide(
     return [
         ClaimResult(
             claim=claim,
-            verdict=verdict,
+            verdict=_with_clock_note(verdict, METRICS[claim.metric], num_seeds=len(seeds)),
             metric=METRICS[claim.metric],
             seeds=seeds,
             left=left,
@@ -137,11 +137,16 @@ def _prepare(
     horizon = horizon_of(metric, config)
     if metric.censored and horizon is None:
         horizon = _latest(left, right)
+    if metric.clock and any(_stack_size(runs[arm.id, s]) > 1 for arm in needed for s in seeds):
+        asked_left, asked_right = _one_measurement(left, horizon), _one_measurement(right, horizon)
+    else:
+        asked_left, asked_right = left, right
+    assert asked_left is not None
     question = Question(
         name=claim.id,
         expect=_EXPECT[claim.expect],
-        left=left,
-        right=number if right is None else right,
+        left=asked_left,
+        right=number if asked_right is None else asked_right,
         measure=_MEASURES.get(claim.shape, "mean"),
         scores=sides.scores,
         margin=claim.signed_margin,
@@ -183,6 +188,25 @@ def _cells(side: Sequence[StudyArm], sides: Sides) -> list[list[StudyArm]]:
         for cell in cells.values():
             cell.sort(key=lambda arm: places[json.dumps(arm_value(arm, sides.over or ""))])
     return [cells[key] for key in sorted(cells)]
+
+
+def _with_clock_note(verdict: Verdict, metric: Metric, *, num_seeds: int) -> Verdict:
+    if not metric.clock or verdict.n == num_seeds:
+        return verdict
+    why = "Networks that train in one stack share its clock: their times are one measurement."
+    return replace(verdict, sentence=f"{verdict.sentence} {why}")
+
+
+def _stack_size(run: Measured) -> int:
+    return 1 if run.summary is None else int(run.summary["stack_size"])
+
+
+def _one_measurement(side: Floats | None, horizon: float | None) -> Floats | None:
+    """The mean over seeds that shared a clock, as the one seed that they are worth."""
+    if side is None:
+        return None
+    there = side if horizon is None else np.where(np.isnan(side), horizon, side)
+    return np.asarray(there.mean(axis=0, keepdims=True))
 
 
 def _latest(*sides: Floats | None) -> float:

@@ -37,6 +37,8 @@ class Metric:
         better: The end that is better, or None.
         needs_target: Whether it takes a target accuracy.
         censored: Whether NaN means "not within the epochs that were trained".
+        clock: Whether it is wall-clock time. Networks of one stack share its clock, so their
+            times are one measurement and not several.
         scale: Factor from the value to the printed number.
         num_decimals: Decimals of the printed number.
         resolution: From a config to the step in which the figure is recorded; 0 if continuous.
@@ -49,6 +51,7 @@ class Metric:
     better: Literal["low", "high"] | None
     needs_target: bool = False
     censored: bool = False
+    clock: bool = False
     scale: float = 1.0
     num_decimals: int = 3
     resolution: Callable[[Config], float] = lambda _config: 0.0
@@ -188,6 +191,7 @@ _ALL = (
         unit="s",
         value=at_target("seconds"),
         better="low",
+        clock=True,
         needs_target=True,
         censored=True,
         num_decimals=2,
@@ -240,6 +244,7 @@ _ALL = (
         unit="s",
         value=of_summary("seconds_per_epoch"),
         better="low",
+        clock=True,
     ),
     Metric(
         name="num_parameters",
