@@ -43,7 +43,9 @@ def test_the_differences_give_the_verdicts_effect(
     claim: str, shown: dict[str, tuple[ClaimResult, Portrait]]
 ) -> None:
     found, mine = shown[claim]
-    assert len(mine.differences) == found.verdict.n == 5
+    assert len(mine.differences) == 5
+    # Its networks shared a clock: five times, one measurement.
+    assert found.verdict.n == (1 if claim == "seconds" else 5)
     middle = np.median if found.verdict.method == "sign" else np.mean
     effect = float(middle(mine.differences))
     if found.verdict.effect is None:
