@@ -7,7 +7,6 @@ import os
 # Before torch is imported: two workers of two threads each would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# ruff: noqa: E402
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
