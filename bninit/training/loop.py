@@ -30,7 +30,8 @@ def train_stack(
         data: On the device and in the dtype of the settings.
 
     Yields:
-        An `EpochRecord` for each epoch, from 0 or from the one after the checkpoint; then a
+        An `EpochRecord` for each epoch, from 0 or from the one after the checkpoint, be it that of
+        epoch 0; then a
         `FinalRecord` for each network that did not diverge. Between two records nothing runs, so
         the caller can take checkpoints.
 
@@ -39,7 +40,7 @@ def train_stack(
             a batch is larger than the training set.
     """
     training = Session(settings, plans, data)
-    if training.epoch == 0:
+    if plans[0].checkpoint is None:
         yield training.record(None, stack_seconds=0.0)
     while training.epoch < settings.epochs and training.plans:
         began = time.perf_counter()
