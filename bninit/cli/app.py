@@ -8,7 +8,7 @@ import typer
 
 from bninit import __version__
 from bninit.cli import compare, data, init, list_runs, report, schema, show, study, train
-from bninit.errors import UserError
+from bninit.errors import TrainingError, UserError
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -61,6 +61,9 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
+    except TrainingError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         sys.exit(INTERRUPTED)
