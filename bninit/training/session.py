@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
@@ -96,8 +97,16 @@ class Session:
             load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self._warm_up()
 
-    def run_epoch(self) -> npt.NDArray[np.floating]:
-        """Trains for an epoch; returns the loss of each step, (replica, step)."""
+    def run_epoch(
+        self, *, before_step: Callable[[int, Tensor], None] | None = None
+    ) -> npt.NDArray[np.floating]:
+        """Trains for an epoch; returns the loss of each step, (replica, step).
+
+        Args:
+            before_step: Called before each step with its 1-based number, counted from the start of
+                the training, and its examples, (replica, batch). It may look at the network, and
+                changes nothing of it.
+        """
         settings = self.settings
         self.epoch += 1
         self.lr = self._learning_rate(self.epoch)
@@ -106,11 +115,13 @@ class Session:
             epoch=self.epoch,
             num_examples=self.data.train_x.size(0),
         ).to(settings.device)
-        losses = []
+        losses: list[Tensor] = []
         with torch.no_grad():
             for index in batches(
                 order, batch_size=settings.batch_size, last_batch=settings.last_batch
             ):
+                if before_step is not None:
+                    before_step(self.step + len(losses) + 1, index)
                 losses.append(
                     train_step(
                         self.network,
