@@ -10,15 +10,10 @@ import torch
 
 from bninit.data.load import Data
 from bninit.training.records import CutRecord, EpochRecord, FinalRecord
-from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.session import ReplicaPlan, Session, TrainSettings, never
 from bninit.training.step import train_step
 
 __all__ = ["ReplicaPlan", "TrainSettings", "seconds_per_step", "train_stack"]
-
-
-def never() -> bool:
-    """Lets a training go on to its end."""
-    return False
 
 
 def train_stack(
@@ -57,7 +52,7 @@ def train_stack(
         began = time.perf_counter()
         losses = training.run_epoch(stop=stop)
         stack_seconds = time.perf_counter() - began
-        if losses is None:
+        if training.begun.size:
             yield training.cut(stack_seconds=stack_seconds)
             return
         record = training.record(losses, stack_seconds=stack_seconds)

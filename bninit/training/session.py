@@ -76,6 +76,11 @@ class ReplicaPlan:
     checkpoint: Checkpoint | None = None
 
 
+def never() -> bool:
+    """Lets a training go on to its end."""
+    return False
+
+
 class Session:
     """The state of `bninit.training.loop.train_stack` between two steps.
 
@@ -108,15 +113,22 @@ class Session:
             load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self._warm_up()
 
-    def run_epoch(self, *, stop: Callable[[], bool]) -> npt.NDArray[np.floating] | None:
-        """Trains to the end of an epoch.
+    def run_epoch(
+        self,
+        *,
+        stop: Callable[[], bool] = never,
+        before_step: Callable[[int, Tensor], None] | None = None,
+    ) -> npt.NDArray[np.floating]:
+        """Trains to the end of an epoch, or until told to stop.
 
         Args:
-            stop: Asked after each step; True leaves the epoch there.
+            stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
+            before_step: Called before each step with its 1-based number, counted from the start of
+                the training, and its examples, (replica, batch). It may look at the network, and
+                changes nothing of it.
 
         Returns:
-            The loss of each step of the epoch, (replica, step); None when it was left before its
-            end, with what is done of it in `begun`.
+            The loss of each step of the epoch that is done, (replica, step).
         """
         settings = self.settings
         self.lr = self._learning_rate(self.epoch + 1)
@@ -130,6 +142,8 @@ class Session:
         with torch.no_grad():
             steps = batches(order, batch_size=settings.batch_size, last_batch=settings.last_batch)
             for index in islice(steps, self.begun.shape[1], None):
+                if before_step is not None:
+                    before_step(self.step + len(losses) + 1, index)
                 losses.append(
                     train_step(
                         self.network,
@@ -149,9 +163,7 @@ class Session:
             new = torch.stack(losses, dim=1).cpu().numpy()
             found = np.concatenate([found.astype(new.dtype), new], axis=1)
         self.begun = found if stopped else found[:, :0]
-        if stopped:
-            return None
-        self.epoch += 1
+        self.epoch += 0 if stopped else 1
         return found
 
     def cut(self, *, stack_seconds: float) -> CutRecord:
