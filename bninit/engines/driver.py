@@ -29,12 +29,13 @@ from bninit.engines.interface import (
 from bninit.engines.keeper import Keeper
 from bninit.engines.plan import Job, plan_stacks, stack_key
 from bninit.engines.settings import data_key_of, plan_of, train_settings_of
+from bninit.engines.stopping import stopping
 from bninit.engines.watcher import Watcher
 from bninit.errors import TrainingError, UserError
 from bninit.store import RunWriter, is_finished, run_folder
 from bninit.store.environment import request
 from bninit.store.locks import HeldError, is_locked
-from bninit.training.records import Checkpoint, EpochRecord, FinalRecord
+from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord
 
 MOST_LOSSES = 3
 """Times in a row that a stack may lose its worker without having finished an epoch."""
@@ -168,20 +169,29 @@ class _Driver:
         self._queue.extend(_Waiting(tuple(stack), fresh=self._fresh) for stack in stacks)
         self._clock = Clock(sum(map(work_of, stacks)))
         self._request = request()
-        try:
-            while self._queue or self._running or self._elsewhere:
-                while self._queue and self._engine.has_room():
-                    self._begin(self._queue.popleft())
-                if self._running:
-                    for number, message in self._engine.wait():
-                        if number in self._running:
-                            self._hear(number, message)
-                if self._elsewhere and not self._queue and self._engine.has_room():
-                    self._look_elsewhere()
-        finally:
-            for number in list(self._running):
-                self._leave(number)
+        while self._queue or self._elsewhere:
+            # While nothing trains, there is nothing to be saved, and signals act at once.
+            self._fill()
+            try:
+                with stopping() as stop:
+                    while self._running:
+                        for number, message in self._engine.wait(stop=stop):
+                            if number in self._running:
+                                self._hear(number, message)
+                        if self._running and self._engine.has_room() and not stop():
+                            self._fill()
+                    stop.check()
+            finally:
+                for number in list(self._running):
+                    self._leave(number)
         return self._outcome
+
+    def _fill(self) -> None:
+        """Begins stacks as long as there is room."""
+        if self._elsewhere and not self._queue and self._engine.has_room():
+            self._look_elsewhere()
+        while self._queue and self._engine.has_room():
+            self._begin(self._queue.popleft())
 
     def _begin(self, waiting: _Waiting) -> None:
         jobs = waiting.jobs
@@ -295,6 +305,10 @@ class _Driver:
                 self._watcher.epoch(record, stack=number)
             case Recorded(record=FinalRecord() as record):
                 running.keepers[record.replica].finish(record, products=message.products)
+            case Recorded(record=CutRecord() as record):
+                for replica, checkpoint_of in record.checkpoints.items():
+                    running.keepers[replica].cut(checkpoint_of())
+                self._watcher.note(f"saved after step {record.steps} of epoch {record.epoch + 1}")
             case Ended():
                 waiting = self._leave(number)
                 self._clock.done(work_of(waiting.jobs))
@@ -381,7 +395,7 @@ class _Driver:
 def _place(checkpoint: Checkpoint | None) -> tuple[int, int]:
     """How far a network is; only those that are as far can train together."""
     # A training from epoch 0's checkpoint does not record that epoch again.
-    return (-1, 0) if checkpoint is None else (checkpoint.epoch, checkpoint.step)
+    return (-1, 0) if checkpoint is None else checkpoint.place
 
 
 def _too_large(job: Job, error: Exception) -> TrainingError:

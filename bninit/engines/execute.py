@@ -26,7 +26,11 @@ _NO_MEMORY = (
 
 
 def execute(
-    task: StackTask, *, device: torch.device, load: Callable[[DataKey], Data]
+    task: StackTask,
+    *,
+    device: torch.device,
+    load: Callable[[DataKey], Data],
+    stop: Callable[[], bool],
 ) -> Iterator[Message]:
     """Trains a stack.
 
@@ -34,6 +38,7 @@ def execute(
         task: What to do.
         device: Where.
         load: Gives the data on the device.
+        stop: Asked after each step whether to end there.
 
     Yields:
         The messages of the stack; see `bninit.engines.interface.Engine.wait`. Between two of them
@@ -43,7 +48,7 @@ def execute(
         data = load(task.data)
         yield Began(machine=machine(str(device)), data_checksum=data.checksum)
         settings = replace(task.settings, device=device)
-        for record in train_stack(settings, task.plans, data):
+        for record in train_stack(settings, task.plans, data, stop=stop):
             yield Recorded(record=record, products=routes())
     except Exception as error:
         failed = Failed(error=error, out_of_memory=is_out_of_memory(error))

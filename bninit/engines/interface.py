@@ -8,7 +8,7 @@ an engine is one module with a class like `Engine`, and one entry in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -17,7 +17,7 @@ import torch
 from bninit.config import Config
 from bninit.data.catalog import Scale
 from bninit.training.loop import ReplicaPlan, TrainSettings
-from bninit.training.records import EpochRecord, FinalRecord
+from bninit.training.records import CutRecord, EpochRecord, FinalRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Recorded:
         products: How matrix products were computed; see `bninit.nets.products.routes`.
     """
 
-    record: EpochRecord | FinalRecord
+    record: EpochRecord | CutRecord | FinalRecord
     products: Mapping[str, str]
 
 
@@ -138,11 +138,15 @@ class Engine(Protocol):
             task: What to do.
         """
 
-    def wait(self) -> Iterable[tuple[int, Message]]:
+    def wait(self, *, stop: Callable[[], bool]) -> Iterable[tuple[int, Message]]:
         """Waits for messages, a second or so at most; each with the number of its stack.
 
         Messages of a stack come in order: `Began`, `Recorded` for each record, and at the end
         `Ended`, `Failed` or `Lost`. The checkpoints of a record can be taken until the next call.
+
+        Args:
+            stop: Tells whether the stacks are to end after the step that they are at, with what
+                `bninit.training.loop.train_stack` yields then.
         """
 
     def cancel(self, number: int) -> None:

@@ -48,6 +48,10 @@ class Keeper:
         if diverged:
             self._writer.finish(self._last.network, None, record.diverged_step, products=products)
 
+    def cut(self, checkpoint: Checkpoint) -> None:
+        """Keeps what is done of an epoch that is left before its end."""
+        self._writer.cut(checkpoint)
+
     def finish(self, record: FinalRecord, *, products: Mapping[str, str]) -> None:
         """Keeps the end."""
         assert self._last is not None, "an epoch or a checkpoint comes before the end"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -63,17 +63,30 @@ class LocalEngine:
 
     def submit(self, number: int, task: StackTask) -> None:
         """Begins a stack; it goes on while it is waited for."""
-        self._running = number, execute(task, device=self._device, load=self._data.__getitem__)
+        self._running = (
+            number,
+            execute(
+                task,
+                device=self._device,
+                load=self._data.__getitem__,
+                stop=self._asks_to_stop,
+            ),
+        )
 
-    def wait(self) -> Iterator[tuple[int, Message]]:
+    def wait(self, *, stop: Callable[[], bool]) -> Iterator[tuple[int, Message]]:
         """Executes up to the next message."""
         if self._running is None:
             return
+        self._stop = stop
         number, messages = self._running
         message = next(messages)
         if isinstance(message, LAST):
             self._running = None
         yield number, message
+
+    def _asks_to_stop(self) -> bool:
+        """What the one who waits says now."""
+        return self._stop()
 
     def cancel(self, number: int) -> None:
         """Ends the stack."""

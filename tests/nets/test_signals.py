@@ -1,0 +1,92 @@
+"""Signals and gradients at each place, against autograd through a plain nn.Sequential."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from bninit.nets.architecture import Architecture
+from bninit.nets.loss import cross_entropy
+from bninit.nets.reference import build_sequential
+from bninit.nets.signals import read_signals
+from bninit.nets.stack import StackedMLP
+
+BuildStack = Callable[..., StackedMLP]
+WIDTHS = (6, 9, 7, 10)
+BATCH = 8
+
+
+def batch(num_replicas: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(num_replicas, BATCH, WIDTHS[0], generator=generator, dtype=torch.float64)
+    return x.transpose(1, 2), torch.randint(0, 10, (num_replicas, BATCH), generator=generator)
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+@pytest.mark.parametrize(("input_norm", "affine"), [(False, True), (True, True), (True, False)])
+@pytest.mark.parametrize("hidden", [(), (9, 7)])
+def test_each_place_is_what_autograd_finds(
+    placement: str, input_norm: bool, affine: bool, hidden: tuple[int, ...], build_stack: BuildStack
+) -> None:
+    architecture = Architecture(
+        widths=(6, *hidden, 10),
+        activation="softsign",
+        placement=placement,
+        input_norm=input_norm,
+        affine=affine,
+    )
+    network = build_stack(architecture)
+    x, labels = batch(network.num_replicas)
+    found = read_signals(network, x, labels)
+    assert [signals.layer for signals in found] == list(range(1, len(hidden) + 2))
+    for replica in range(network.num_replicas):
+        twin = build_sequential(architecture, dtype=torch.float64)
+        twin.load_state_dict(network.state(replica))
+        values = [x[replica].T]
+        for module in twin.train():
+            values.append(module(values[-1]))
+            if values[-1].requires_grad:
+                values[-1].retain_grad()
+        F.cross_entropy(values[-1], labels[replica]).backward()
+        for place, (kind, number) in enumerate(architecture.kinds()):
+            if number == 0:
+                continue
+            signals, value = found[number - 1], values[place + 1]
+            own = {
+                "linear": signals.linear_out,
+                "norm": signals.norm_out,
+                "activation": signals.activation_out,
+            }[kind]
+            assert own is not None
+            torch.testing.assert_close(own[replica].T, value.detach())
+            if kind == "linear":
+                torch.testing.assert_close(signals.linear_in[replica].T, values[place].detach())
+                torch.testing.assert_close(signals.linear_grad[replica].T, value.grad)
+                weight = next(iter(twin[place].parameters()))
+                torch.testing.assert_close(signals.weight_grad[replica], weight.grad)
+    assert found[-1].activation_out is None
+    assert (found[0].norm_out is None) == (placement == "none" or not hidden)
+
+
+@pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
+def test_nothing_of_the_network_changes(running: str, build_stack: BuildStack) -> None:
+    network = build_stack(
+        Architecture(widths=WIDTHS, placement="pre", input_norm=True, running=running)
+    )
+    x, labels = batch(network.num_replicas)
+    _, dlogits = cross_entropy(network.forward(x, training=True), labels)
+    network.backward(dlogits)
+    state = [network.state(replica) for replica in range(network.num_replicas)]
+    gradients = [parameter.grad.clone() for parameter in network.parameters]
+    read_signals(network, 2 * x, labels.flip(0))
+    for replica, before in enumerate(state):
+        for name, value in network.state(replica).items():
+            assert torch.equal(value, before[name]), name
+    for parameter, before_gradient in zip(network.parameters, gradients, strict=True):
+        assert torch.equal(parameter.grad, before_gradient)
+    network.backward(dlogits)
+    for parameter, before_gradient in zip(network.parameters, gradients, strict=True):
+        assert torch.equal(parameter.grad, before_gradient), "its own last pass is kept"
