@@ -176,7 +176,7 @@ def _partial(folder: Path, *, arm: str, seed: int) -> Found | None:
     rows = tuple(parse_rows(need_bytes(folder / names.METRICS), path=folder / names.METRICS))
     losses = decode_steps(need_bytes(folder / names.STEPS), path=folder / names.STEPS)
     # Both are written before the checkpoint, and so may be ahead of it.
-    rows, losses = rows[: checkpoint.epoch + 1], losses[: checkpoint.step]
+    rows, losses = rows[: checkpoint.epoch + 1], losses[: checkpoint.recorded_steps]
     if not checkpoint.fits(rows, losses):
         what = f"{names.METRICS} and {names.STEPS} are not those that it was written with"
         raise damaged(path, what)

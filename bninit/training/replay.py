@@ -82,7 +82,7 @@ def replay(
         own = [multiple * lr for multiple in MULTIPLES] if lengths is None else lengths
         along = measure_along_gradient(training.network, inputs, labels, lengths=own)
         measured.append(
-            MeasuredStep(step=step, epoch=training.epoch, learning_rate=lr, along=along)
+            MeasuredStep(step=step, epoch=training.epoch + 1, learning_rate=lr, along=along)
         )
 
     def told(losses: npt.NDArray[np.floating]) -> ReplayedEpoch:
