@@ -143,15 +143,19 @@ def keep_comparison(
     return folder
 
 
-def check_name(name: str) -> None:
-    """Make sure that a comparison's name can be one.
+def check_name(name: str, *, thing: str = "comparison") -> None:
+    """Make sure that a name can be that of a folder.
+
+    Args:
+        name: What a user gave.
+        thing: What it is to be the name of.
 
     Raises:
         UserError: It cannot.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} cannot name a comparison",
+            f"{name!r} cannot name a {thing}",
             where="--name",
             hint="letters, digits, dots, underscores and hyphens, 64 at most",
         )
@@ -160,13 +164,20 @@ def check_name(name: str) -> None:
 def default_name(comparison: Comparison) -> str:
     """A name made of the arms', the same for the same arms and baseline."""
     labels = [arm.label for arm in comparison.arms]
-    name = "-vs-".join(labels)
-    if comparison.baseline != labels[0]:
-        name += f"-against-{comparison.baseline}"
+    against = comparison.baseline != labels[0]
+    return joined_name(
+        labels,
+        ids=[*(arm.id for arm in comparison.arms), comparison.baseline],
+        suffix=f"-against-{comparison.baseline}" if against else "",
+    )
+
+
+def joined_name(labels: Sequence[str], *, ids: Sequence[str], suffix: str = "") -> str:
+    """Join labels to a name for a folder; where it grows too long, a digest of ids ends it."""
+    name = "-vs-".join(labels) + suffix
     if len(name) <= _LONGEST_NAME:
         return name
-    arms = " ".join([*(arm.id for arm in comparison.arms), comparison.baseline])
-    digest = sha256(arms.encode()).hexdigest()[:8]
+    digest = sha256(" ".join(ids).encode()).hexdigest()[:8]
     return f"{labels[0][:32]}-and-{len(labels) - 1}-more-{digest}"
 
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from bninit import __version__
-from bninit.cli import compare, data, init, list_runs, report, schema, show, study, train
+from bninit.cli import compare, data, init, landscape, list_runs, report, schema, show, study, train
 from bninit.engines.stopping import TERMINATED
 from bninit.errors import TrainingError, UserError
 
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("landscape")(landscape.landscape)
 app.command("list")(list_runs.list_runs)
 app.command("show")(show.show)
 app.command("data")(data.data)
