@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from bninit.config import Config
 from bninit.data.load import Data, load
-from bninit.engines.plan import Job, plan_stacks
+from bninit.engines.plan import Job, largest_stack, plan_stacks
 from bninit.engines.settings import initialisation_of, train_settings_of
 from bninit.nets.directions import Direction, filter_normalized_direction
 from bninit.nets.slices import slice_losses
@@ -74,7 +75,7 @@ class Surroundings:
 
     def plan(self, jobs: Sequence[Job]) -> list[list[Job]]:
         """The stacks in which trainings are gone through again."""
-        return plan_stacks(jobs, device=self._device)
+        return plan_stacks(jobs, largest=partial(largest_stack, device=self._device))
 
     def replay(
         self,
