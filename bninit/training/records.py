@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,7 +131,7 @@ class CutRecord:
 
     epoch: int
     steps: int
-    checkpoints: dict[int, Callable[[], Checkpoint]]
+    checkpoints: Mapping[int, Callable[[], Checkpoint]]
 
 
 @dataclass(frozen=True, kw_only=True)
