@@ -144,10 +144,11 @@ class LocalEngine:
                 checkpoint = writer.resume()
                 for note in writer.notes:
                     self._watcher.note(note)
-                place = (0, 0) if checkpoint is None else checkpoint.place
+                # Of two that were cut at epoch 0, one may have its checkpoint and one may not.
+                place = (-1, 0) if checkpoint is None else checkpoint.place
                 by_place.setdefault(place, []).append((job, writer, checkpoint))
             for (epoch, _), members in sorted(by_place.items()):
-                self._train_from(epoch, members, data)
+                self._train_from(max(epoch, 0), members, data)
 
     def _train_from(
         self, epoch: int, members: list[tuple[Job, RunWriter, Checkpoint | None]], data: Data

