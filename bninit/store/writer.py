@@ -56,7 +56,7 @@ class RunWriter:
         config: Config,
         seed: int,
         *,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None = None,
         fresh: bool = False,
     ) -> Self:
         """Take a run's folder, and find out what is whole of it.
@@ -68,8 +68,7 @@ class RunWriter:
             runs_dir: The folder of all runs.
             config: The arm's config; its own seeds are not looked at.
             seed: The run's seed.
-            environment: What it is trained with, as `bninit.store.environment` tells;
-                ``stack_size`` goes into the summary, too.
+            environment: What it is trained with, as for `describe`; None when that is told later.
             fresh: Whether to remove what there is and start over.
 
         Raises:
@@ -91,7 +90,7 @@ class RunWriter:
         lock: RunLock,
         config: Config,
         seed: int,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None,
         *,
         fresh: bool,
     ) -> None:
@@ -102,7 +101,7 @@ class RunWriter:
         self._config = config
         self._seed = seed
         self._arm = arm_id(config)
-        self._stack_size = int(environment.get("stack_size", 1))
+        self._stack_size = 1
         self.notes: list[str] = []
         atomic.remove_leftovers(folder)
         fault = check_config(folder, config, seed, any_version=fresh)
@@ -124,7 +123,18 @@ class RunWriter:
             if found.checkpoint is None:
                 self._clear()
             self._write_config()
-            self._write_environment(environment)
+            if environment is not None:
+                self.describe(environment)
+
+    def describe(self, environment: Mapping[str, Any]) -> None:
+        """Keep what the run is trained with from here on; once, and before the next epoch.
+
+        Args:
+            environment: As `bninit.store.environment` tells it; ``stack_size`` goes into the
+                summary, too.
+        """
+        self._stack_size = int(environment.get("stack_size", 1))
+        self._write_environment(environment)
 
     @property
     def rows(self) -> list[EpochMetrics]:
