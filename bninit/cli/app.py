@@ -7,8 +7,9 @@ import sys
 import typer
 
 from bninit import __version__
-from bninit.cli import compare, data, init, list_runs, report, schema, show, study, train
-from bninit.errors import UserError
+from bninit.cli import compare, data, init, landscape, list_runs, report, schema, show, study, train
+from bninit.engines.stopping import TERMINATED
+from bninit.errors import TrainingError, UserError
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -27,6 +28,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("landscape")(landscape.landscape)
 app.command("list")(list_runs.list_runs)
 app.command("show")(show.show)
 app.command("data")(data.data)
@@ -51,16 +53,19 @@ def _root(
 
 def main() -> None:
     """Runs the program; exit code 0 fine, 1 something failed, 2 the input is wrong."""
-    interrupted = "interrupted: finished epochs are kept; the same command goes on from there"
+    interrupted = "interrupted: what is finished is kept; the same command goes on from there"
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code in (INTERRUPTED, TERMINATED):
             typer.echo(interrupted, err=True)
         raise
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
+    except TrainingError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         sys.exit(INTERRUPTED)

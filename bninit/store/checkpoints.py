@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bninit.store.metrics import Row, format_rows
 from bninit.store.reading import crc, damaged, read_bytes
 from bninit.store.steps import Losses
 from bninit.store.steps import encode as encode_steps
-from bninit.store.tensors import Arrays, decode, encode, to_torch
+from bninit.store.tensors import Arrays, array_of, decode, encode_arrays, to_torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _NETWORK = "network/"
 _OPTIMISER = "optimiser/"
+_BEGUN = "epoch/step_losses"
+"""Only where an epoch has begun and is not finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +39,12 @@ class StoredCheckpoint:
         arm: Id of the run's arm.
         seed: Of the run.
         epoch: Finished epochs.
-        step: Finished steps.
+        step: Finished steps, those of an unfinished epoch included.
         seconds: Training time so far.
         metrics_crc32: Of ``metrics.csv`` as it was written with this epoch.
         steps_crc32: Of ``steps.npy`` as it was written with this epoch.
-        arrays: The tensors, ``network/<name>`` and ``optimiser/<name>``.
+        arrays: The tensors, ``network/<name>`` and ``optimiser/<name>``, and the step losses of
+            an epoch that has begun.
     """
 
     arm: str
@@ -51,11 +56,22 @@ class StoredCheckpoint:
     steps_crc32: str
     arrays: Arrays
 
+    @property
+    def begun(self) -> Losses:
+        """Losses of the finished steps of an unfinished epoch, (step,)."""
+        nothing: Losses = np.empty(0)
+        return self.arrays.get(_BEGUN, nothing)
+
+    @property
+    def recorded_steps(self) -> int:
+        """Finished steps of finished epochs."""
+        return self.step - self.begun.size
+
     def fits(self, rows: Sequence[Row], losses: Losses) -> bool:
         """Tell whether these rows and losses are those that were written up to its epoch."""
         return (
             len(rows) == self.epoch + 1
-            and losses.size == self.step
+            and losses.size == self.recorded_steps
             and crc(format_rows(rows).encode()) == self.metrics_crc32
             and crc(encode_steps(losses)) == self.steps_crc32
         )
@@ -71,6 +87,7 @@ class StoredCheckpoint:
             seconds=self.seconds,
             network=_part(tensors, _NETWORK),
             optimiser=_part(tensors, _OPTIMISER),
+            begun=np.array(self.begun),
         )
 
 
@@ -86,9 +103,12 @@ def encode_checkpoint(
         metrics_crc32: Of ``metrics.csv`` up to the checkpoint's epoch.
         steps_crc32: Of ``steps.npy`` up to the checkpoint's epoch.
     """
-    return encode(
-        {_NETWORK + name: tensor for name, tensor in checkpoint.network.items()}
-        | {_OPTIMISER + name: tensor for name, tensor in checkpoint.optimiser.items()},
+    arrays = {_NETWORK + name: array_of(tensor) for name, tensor in checkpoint.network.items()}
+    arrays |= {_OPTIMISER + name: array_of(t) for name, t in checkpoint.optimiser.items()}
+    if checkpoint.begun.size:
+        arrays[_BEGUN] = checkpoint.begun
+    return encode_arrays(
+        arrays,
         metadata={
             "arm": arm,
             "seed": str(seed),

@@ -19,7 +19,7 @@ _GIT_SECONDS = 5.0
 def environment(
     *, device: str, data_checksum: str | None = None, stack_size: int = 1
 ) -> dict[str, Any]:
-    """Describe what a stack is about to be trained with.
+    """Describe what a stack is about to be trained with, in this process.
 
     Args:
         device: Where it trains, as torch names it.
@@ -29,29 +29,51 @@ def environment(
     Returns:
         Plain values for ``environment.json``. What cannot be found out is None.
     """
-    import torch
+    return {
+        **request(),
+        **machine(device),
+        "stack_size": stack_size,
+        "data_checksum": data_checksum,
+    }
 
+
+def request() -> dict[str, Any]:
+    """The part of `environment` that tells who asked, and when."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(sys.argv),
+        "git": git_state(Path()),
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The part of `environment` that tells of the process and the machine that train.
+
+    Args:
+        device: Where it trains, as torch names it.
+    """
+    import torch
+
+    return {
         "versions": {
             "python": platform.python_version(),
             **{package: _version(package) for package in _PACKAGES},
         },
-        "git": git_state(Path()),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "threads": torch.get_num_threads(),
         "device": device,
         "device_name": _device_name(device),
         "cuda": torch.version.cuda if device.startswith("cuda") else None,
-        "stack_size": stack_size,
-        "data_checksum": data_checksum,
     }
 
 
 def with_resumption(
-    former: Mapping[str, Any] | None, now: Mapping[str, Any], *, epoch: int | None
+    former: Mapping[str, Any] | None,
+    now: Mapping[str, Any],
+    *,
+    epoch: int | None,
+    steps: int = 0,
 ) -> dict[str, Any]:
     """What ``environment.json`` holds when a training begins or goes on.
 
@@ -59,17 +81,19 @@ def with_resumption(
         former: Its content; None when there is none.
         now: What the training is about to go on with.
         epoch: After which it goes on; None when it begins.
+        steps: Of the next epoch, that are done.
 
     Returns:
-        What it began with; under ``resumed`` for each time that it went on, the epoch and what
-        was different.
+        What it began with; under ``resumed`` for each time that it went on, the epoch, the steps
+        if there are any, and what was different.
     """
     if former is None or epoch is None:
         return dict(now)
     different = {key: value for key, value in now.items() if former.get(key) != value}
     resumed = former.get("resumed")
     times = resumed if isinstance(resumed, list) else []
-    return {**former, "resumed": [*times, {"epoch": epoch, **different}]}
+    place = {"epoch": epoch, "steps": steps} if steps else {"epoch": epoch}
+    return {**former, "resumed": [*times, {**place, **different}]}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -60,6 +60,8 @@ def is_finished(runs_dir: str | os.PathLike[str], config: Config, seed: int) -> 
     folder = names.run_folder(runs_dir, config, seed)
     if not all((folder / name).exists() for name in (names.SUMMARY, names.CONFIG)):
         return False
+    if (folder / names.CHECKPOINT).exists():
+        return False  # killed before it was removed, and only to be tidied up
     if check_config(folder, config, seed) is not None:
         return False
     found = inspect(folder, arm=arm_id(config), seed=seed)
@@ -176,7 +178,7 @@ def _partial(folder: Path, *, arm: str, seed: int) -> Found | None:
     rows = tuple(parse_rows(need_bytes(folder / names.METRICS), path=folder / names.METRICS))
     losses = decode_steps(need_bytes(folder / names.STEPS), path=folder / names.STEPS)
     # Both are written before the checkpoint, and so may be ahead of it.
-    rows, losses = rows[: checkpoint.epoch + 1], losses[: checkpoint.step]
+    rows, losses = rows[: checkpoint.epoch + 1], losses[: checkpoint.recorded_steps]
     if not checkpoint.fits(rows, losses):
         what = f"{names.METRICS} and {names.STEPS} are not those that it was written with"
         raise damaged(path, what)

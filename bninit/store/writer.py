@@ -56,7 +56,7 @@ class RunWriter:
         config: Config,
         seed: int,
         *,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None = None,
         fresh: bool = False,
     ) -> Self:
         """Take a run's folder, and find out what is whole of it.
@@ -68,8 +68,7 @@ class RunWriter:
             runs_dir: The folder of all runs.
             config: The arm's config; its own seeds are not looked at.
             seed: The run's seed.
-            environment: What it is trained with, as `bninit.store.environment` tells;
-                ``stack_size`` goes into the summary, too.
+            environment: What it is trained with, as for `describe`; None when that is told later.
             fresh: Whether to remove what there is and start over.
 
         Raises:
@@ -91,7 +90,7 @@ class RunWriter:
         lock: RunLock,
         config: Config,
         seed: int,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None,
         *,
         fresh: bool,
     ) -> None:
@@ -102,7 +101,7 @@ class RunWriter:
         self._config = config
         self._seed = seed
         self._arm = arm_id(config)
-        self._stack_size = int(environment.get("stack_size", 1))
+        self._stack_size = 1
         self.notes: list[str] = []
         atomic.remove_leftovers(folder)
         fault = check_config(folder, config, seed, any_version=fresh)
@@ -124,7 +123,18 @@ class RunWriter:
             if found.checkpoint is None:
                 self._clear()
             self._write_config()
-            self._write_environment(environment)
+            if environment is not None:
+                self.describe(environment)
+
+    def describe(self, environment: Mapping[str, Any]) -> None:
+        """Keep what the run is trained with from here on; once, and before the next epoch.
+
+        Args:
+            environment: As `bninit.store.environment` tells it; ``stack_size`` goes into the
+                summary, too.
+        """
+        self._stack_size = int(environment.get("stack_size", 1))
+        self._write_environment(environment)
 
     @property
     def rows(self) -> list[EpochMetrics]:
@@ -134,7 +144,8 @@ class RunWriter:
     def resume(self) -> Checkpoint | None:
         """Where the training goes on, on the CPU; None for the beginning, or a finished run.
 
-        From a checkpoint on, the next epoch to be kept is the one after it.
+        From a checkpoint on, the next epoch to be kept is the one after it; of that, some steps
+        may be done.
         """
         return None if self._checkpoint is None else self._checkpoint.load()
 
@@ -159,7 +170,7 @@ class RunWriter:
         row = row_of(metrics)
         if self.status == "finished" or row[0] != len(self._rows):
             raise ValueError(f"epoch {row[0]} is not the next of {self.folder}")
-        if checkpoint is not None and (checkpoint.epoch, checkpoint.step) != row[:2]:
+        if checkpoint is not None and (checkpoint.place, checkpoint.step) != ((row[0], 0), row[1]):
             raise ValueError(f"a checkpoint of epoch {checkpoint.epoch} is not one of {row[0]}")
         self._lock.check()
         losses = np.concatenate([self._losses, step_losses.astype(self._losses.dtype)])
@@ -168,16 +179,25 @@ class RunWriter:
         atomic.write_bytes(self.folder / names.STEPS, step_bytes)
         atomic.write_text(self.folder / names.METRICS, text)
         if checkpoint is not None:
-            data = encode_checkpoint(
-                checkpoint,
-                arm=self._arm,
-                seed=self._seed,
-                metrics_crc32=crc(text.encode()),
-                steps_crc32=crc(step_bytes),
-            )
-            atomic.write_bytes(self.folder / names.CHECKPOINT, data)
+            self._write_checkpoint(checkpoint, text=text, step_bytes=step_bytes)
         self._rows.append(row)
         self._losses, self._text, self.status = losses, text, "partial"
+
+    def cut(self, checkpoint: Checkpoint) -> None:
+        """Keep what is done of an epoch that is left before its end.
+
+        Args:
+            checkpoint: Of the last epoch that is kept, and some steps after it.
+
+        Raises:
+            StoreError: It cannot be written; what was kept before still is.
+            ValueError: It is of another epoch, or the run is finished.
+        """
+        place = (len(self._rows) - 1, self._losses.size + checkpoint.begun.size)
+        if self.status == "finished" or (checkpoint.epoch, checkpoint.step) != place:
+            raise ValueError(f"step {checkpoint.step} does not follow on what {self.folder} holds")
+        self._lock.check()
+        self._write_checkpoint(checkpoint, text=self._text, step_bytes=steps.encode(self._losses))
 
     def finish(
         self,
@@ -270,13 +290,29 @@ class RunWriter:
         settled = with_check_sums({**summary, "targets": targets}, files)
         atomic.write_json(self.folder / names.SUMMARY, settled, durable=True)
 
+    def _write_checkpoint(self, checkpoint: Checkpoint, *, text: str, step_bytes: bytes) -> None:
+        data = encode_checkpoint(
+            checkpoint,
+            arm=self._arm,
+            seed=self._seed,
+            metrics_crc32=crc(text.encode()),
+            steps_crc32=crc(step_bytes),
+        )
+        atomic.write_bytes(self.folder / names.CHECKPOINT, data)
+
     def _write_config(self) -> None:
         text = config_text(self._config, self._seed)
         atomic.write_text(self.folder / names.CONFIG, text)
 
     def _write_environment(self, environment: Mapping[str, Any]) -> None:
-        epoch = None if self._checkpoint is None else self._checkpoint.epoch
-        told = with_resumption(self._environment(), environment, epoch=epoch)
+        at, former = self._checkpoint, self._environment()
+        if at is None:
+            told = with_resumption(former, environment, epoch=None)
+        else:
+            told = with_resumption(former, environment, epoch=at.epoch, steps=at.begun.size)
+            # A network that shared a clock for some of its epochs has a shared clock.
+            before = told.get("stack_size")
+            self._stack_size = max(self._stack_size, before if isinstance(before, int) else 1)
         atomic.write_json(self.folder / names.ENVIRONMENT, told)
 
     def _environment(self) -> dict[str, Any] | None:

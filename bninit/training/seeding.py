@@ -51,6 +51,16 @@ def batch_stream(epoch: int) -> str:
     return f"batch/{epoch}"
 
 
+def direction_stream(direction: int, layer: int) -> str:
+    """Name the stream of a layer's part of a random direction.
+
+    Args:
+        direction: From 1.
+        layer: A linear layer, from 1.
+    """
+    return f"direction/{direction}/{layer}"
+
+
 def weight_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.Tensor]:
     """Make the source of a layer's raw draws, as `bninit.nets.draws.draw_weight` wants it.
 
@@ -68,6 +78,19 @@ def weight_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torc
 def bias_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.Tensor]:
     """Make the source of a layer's raw draws for its biases; as `weight_draws`."""
     return lambda family, shape: _raw(seed, bias_stream(layer, family), family, shape)
+
+
+def direction_draws(seed: int, direction: int) -> Callable[[int, tuple[int, ...]], torch.Tensor]:
+    """Make the source of a random direction, as `bninit.nets.directions` wants it.
+
+    Args:
+        seed: Any integer.
+        direction: As in `direction_stream`.
+
+    Returns:
+        A function from a layer and a shape to float64 draws from N(0, 1), equal at each call.
+    """
+    return lambda layer, shape: _raw(seed, direction_stream(direction, layer), "normal", shape)
 
 
 def _raw(seed: int, name: str, family: str, shape: tuple[int, ...]) -> torch.Tensor:
