@@ -8,6 +8,7 @@ import typer
 
 from bninit import __version__
 from bninit.cli import compare, data, init, list_runs, report, schema, show, study, train
+from bninit.engines.stopping import TERMINATED
 from bninit.errors import UserError
 
 FAILED = 1
@@ -51,11 +52,11 @@ def _root(
 
 def main() -> None:
     """Runs the program; exit code 0 fine, 1 something failed, 2 the input is wrong."""
-    interrupted = "interrupted: finished epochs are kept; the same command goes on from there"
+    interrupted = "interrupted: what is finished is kept; the same command goes on from there"
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code in (INTERRUPTED, TERMINATED):
             typer.echo(interrupted, err=True)
         raise
     except UserError as error:

@@ -14,6 +14,7 @@ from bninit.config import Config
 from bninit.data.load import Data, load
 from bninit.engines.plan import Job, plan_stacks
 from bninit.engines.settings import initialisation_of, train_settings_of
+from bninit.engines.stopping import stopping
 from bninit.engines.watcher import Watcher
 from bninit.errors import UserError
 from bninit.nets.products import routes
@@ -21,7 +22,8 @@ from bninit.store import EventWriter, RunWriter, is_finished
 from bninit.store.environment import environment
 from bninit.store.networks import architecture_of, dtype_of
 from bninit.training.loop import ReplicaPlan, train_stack
-from bninit.training.records import Checkpoint, EpochRecord, FinalRecord, ReplicaEpoch
+from bninit.training.probing import rows_of
+from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord, ReplicaEpoch
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class LocalEngine:
             device=str(self._device), data_checksum=data.checksum, stack_size=len(jobs)
         )
         with ExitStack() as held:
-            by_epoch: dict[int, list[tuple[Job, RunWriter, Checkpoint | None]]] = {}
+            by_place: dict[tuple[int, int], list[tuple[Job, RunWriter, Checkpoint | None]]] = {}
             for job in jobs:
                 writer = held.enter_context(
                     RunWriter.open(
@@ -143,9 +145,9 @@ class LocalEngine:
                 checkpoint = writer.resume()
                 for note in writer.notes:
                     self._watcher.note(note)
-                epoch = 0 if checkpoint is None else checkpoint.epoch
-                by_epoch.setdefault(epoch, []).append((job, writer, checkpoint))
-            for epoch, members in sorted(by_epoch.items()):
+                place = (0, 0) if checkpoint is None else checkpoint.place
+                by_place.setdefault(place, []).append((job, writer, checkpoint))
+            for (epoch, _), members in sorted(by_place.items()):
                 self._train_from(epoch, members, data)
 
     def _train_from(
@@ -167,18 +169,30 @@ class LocalEngine:
             for job, _, checkpoint in members
         ]
         settings = train_settings_of(config, device=self._device)
-        with ExitStack() as held:
+        with ExitStack() as held, stopping() as stop:
             keepers = [
-                _Keeper(writer, held, tensorboard=job.config.train.tensorboard)
+                _Keeper(
+                    writer,
+                    held,
+                    tensorboard=job.config.train.tensorboard,
+                    probed=job.config.probes.enabled,
+                )
                 for job, writer, _ in members
             ]
-            for record in train_stack(settings, plans, data):
+            for record in train_stack(settings, plans, data, stop=stop):
                 if isinstance(record, EpochRecord):
                     for one in record.replicas:
                         keepers[one.replica].epoch(one)
                     self._watcher.epoch(record)
+                elif isinstance(record, CutRecord):
+                    for replica, checkpoint_of in record.checkpoints.items():
+                        keepers[replica].cut(checkpoint_of())
+                    self._watcher.note(
+                        f"saved after step {record.steps} of epoch {record.epoch + 1}"
+                    )
                 else:
                     keepers[record.replica].finish(record)
+            stop.check()
 
     def _load(self, config: Config) -> Data:
         data, dtype = config.data, dtype_of(config)
@@ -201,9 +215,12 @@ class LocalEngine:
 class _Keeper:
     """Keeps what one network of a stack does: its run, and its event files if they are wanted."""
 
-    def __init__(self, writer: RunWriter, held: ExitStack, *, tensorboard: bool) -> None:
+    def __init__(
+        self, writer: RunWriter, held: ExitStack, *, tensorboard: bool, probed: bool
+    ) -> None:
         self._writer = writer
         self._last = writer.resume()
+        self._probed = probed
         self._events = (
             held.enter_context(EventWriter(writer.folder, rows=writer.rows))
             if tensorboard
@@ -219,9 +236,23 @@ class _Keeper:
         if self._events is not None:
             self._events.epoch(record.metrics)
         if diverged:
-            self._writer.finish(self._last.network, None, record.diverged_step, products=routes())
+            self._finish(None, record.diverged_step)
+
+    def cut(self, checkpoint: Checkpoint) -> None:
+        """Keeps what is done of an epoch that is left before its end."""
+        self._writer.cut(checkpoint)
 
     def finish(self, record: FinalRecord) -> None:
         """Keeps the end."""
-        assert self._last is not None, "an epoch or a checkpoint comes before the end"
-        self._writer.finish(self._last.network, record, None, products=routes())
+        self._finish(record, None)
+
+    def _finish(self, final: FinalRecord | None, diverged_step: int | None) -> None:
+        last = self._last
+        assert last is not None, "an epoch or a checkpoint comes before the end"
+        self._writer.finish(
+            last.network,
+            final,
+            diverged_step,
+            products=routes(),
+            layers=rows_of(last.probes) if self._probed else None,
+        )

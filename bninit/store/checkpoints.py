@@ -6,18 +6,21 @@ is gone on from is what was written, or is not gone on from at all.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bninit.store.metrics import Row, format_rows
 from bninit.store.reading import crc, damaged, read_bytes
 from bninit.store.steps import Losses
 from bninit.store.steps import encode as encode_steps
-from bninit.store.tensors import Arrays, decode, encode, to_torch
+from bninit.store.tensors import Arrays, array_of, decode, encode_arrays, to_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 _NETWORK = "network/"
 _OPTIMISER = "optimiser/"
+_PROBES = "probes/"
+_BEGUN = "epoch/step_losses"
+"""Only where an epoch has begun and is not finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +41,13 @@ class StoredCheckpoint:
         arm: Id of the run's arm.
         seed: Of the run.
         epoch: Finished epochs.
-        step: Finished steps.
+        step: Finished steps, those of an unfinished epoch included.
         seconds: Training time so far.
         metrics_crc32: Of ``metrics.csv`` as it was written with this epoch.
         steps_crc32: Of ``steps.npy`` as it was written with this epoch.
-        arrays: The tensors, ``network/<name>`` and ``optimiser/<name>``.
+        arrays: The tensors, ``network/<name>``, ``optimiser/<name>`` and ``probes/<name>``, and
+            the step losses of an epoch that has begun.
+        probes: What is probed, as the config's section, resolved; None for nothing.
     """
 
     arm: str
@@ -50,12 +58,24 @@ class StoredCheckpoint:
     metrics_crc32: str
     steps_crc32: str
     arrays: Arrays
+    probes: dict[str, Any] | None = None
+
+    @property
+    def begun(self) -> Losses:
+        """Losses of the finished steps of an unfinished epoch, (step,)."""
+        nothing: Losses = np.empty(0)
+        return self.arrays.get(_BEGUN, nothing)
+
+    @property
+    def recorded_steps(self) -> int:
+        """Finished steps of finished epochs."""
+        return self.step - self.begun.size
 
     def fits(self, rows: Sequence[Row], losses: Losses) -> bool:
         """Tell whether these rows and losses are those that were written up to its epoch."""
         return (
             len(rows) == self.epoch + 1
-            and losses.size == self.step
+            and losses.size == self.recorded_steps
             and crc(format_rows(rows).encode()) == self.metrics_crc32
             and crc(encode_steps(losses)) == self.steps_crc32
         )
@@ -71,11 +91,19 @@ class StoredCheckpoint:
             seconds=self.seconds,
             network=_part(tensors, _NETWORK),
             optimiser=_part(tensors, _OPTIMISER),
+            begun=np.array(self.begun),
+            probes=_part(tensors, _PROBES),
         )
 
 
 def encode_checkpoint(
-    checkpoint: Checkpoint, *, arm: str, seed: int, metrics_crc32: str, steps_crc32: str
+    checkpoint: Checkpoint,
+    *,
+    arm: str,
+    seed: int,
+    metrics_crc32: str,
+    steps_crc32: str,
+    probes: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The whole file.
 
@@ -85,10 +113,16 @@ def encode_checkpoint(
         seed: Of the run.
         metrics_crc32: Of ``metrics.csv`` up to the checkpoint's epoch.
         steps_crc32: Of ``steps.npy`` up to the checkpoint's epoch.
+        probes: As in `StoredCheckpoint`.
     """
-    return encode(
-        {_NETWORK + name: tensor for name, tensor in checkpoint.network.items()}
-        | {_OPTIMISER + name: tensor for name, tensor in checkpoint.optimiser.items()},
+    arrays = {_NETWORK + name: array_of(tensor) for name, tensor in checkpoint.network.items()}
+    arrays |= {_OPTIMISER + name: array_of(t) for name, t in checkpoint.optimiser.items()}
+    arrays |= {_PROBES + name: array_of(tensor) for name, tensor in checkpoint.probes.items()}
+    if checkpoint.begun.size:
+        arrays[_BEGUN] = checkpoint.begun
+    probed = {} if probes is None else {"probes": json.dumps(probes, sort_keys=True)}
+    return encode_arrays(
+        arrays,
         metadata={
             "arm": arm,
             "seed": str(seed),
@@ -97,6 +131,7 @@ def encode_checkpoint(
             "seconds": repr(float(checkpoint.seconds)),
             "metrics_crc32": metrics_crc32,
             "steps_crc32": steps_crc32,
+            **probed,
         },
     )
 
@@ -130,8 +165,9 @@ def read_checkpoint(path: Path, *, arm: str, seed: int) -> StoredCheckpoint | No
             metrics_crc32=metadata["metrics_crc32"],
             steps_crc32=metadata["steps_crc32"],
             arrays=arrays,
+            probes=dict(json.loads(metadata["probes"])) if "probes" in metadata else None,
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise damaged(path, "these safetensors are no checkpoint") from None
     if (stored.arm, stored.seed) != (arm, seed):
         raise damaged(path, f"it is of arm {stored.arm}, seed {stored.seed}: another run's")

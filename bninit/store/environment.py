@@ -51,7 +51,11 @@ def environment(
 
 
 def with_resumption(
-    former: Mapping[str, Any] | None, now: Mapping[str, Any], *, epoch: int | None
+    former: Mapping[str, Any] | None,
+    now: Mapping[str, Any],
+    *,
+    epoch: int | None,
+    steps: int = 0,
 ) -> dict[str, Any]:
     """What ``environment.json`` holds when a training begins or goes on.
 
@@ -59,17 +63,19 @@ def with_resumption(
         former: Its content; None when there is none.
         now: What the training is about to go on with.
         epoch: After which it goes on; None when it begins.
+        steps: Of the next epoch, that are done.
 
     Returns:
-        What it began with; under ``resumed`` for each time that it went on, the epoch and what
-        was different.
+        What it began with; under ``resumed`` for each time that it went on, the epoch, the steps
+        if there are any, and what was different.
     """
     if former is None or epoch is None:
         return dict(now)
     different = {key: value for key, value in now.items() if former.get(key) != value}
     resumed = former.get("resumed")
     times = resumed if isinstance(resumed, list) else []
-    return {**former, "resumed": [*times, {"epoch": epoch, **different}]}
+    place = {"epoch": epoch, "steps": steps} if steps else {"epoch": epoch}
+    return {**former, "resumed": [*times, {**place, **different}]}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

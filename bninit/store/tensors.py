@@ -38,9 +38,14 @@ def encode(tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]) -> byt
         tensors: By name, on any device.
         metadata: What else is to be known, all text.
     """
+    arrays = {name: array_of(tensor) for name, tensor in tensors.items()}
+    return encode_arrays(arrays, metadata=metadata)
+
+
+def encode_arrays(arrays: Arrays, *, metadata: Mapping[str, str]) -> bytes:
+    """As `encode`, of arrays."""
     from safetensors.numpy import save
 
-    arrays = {name: _array(tensor) for name, tensor in tensors.items()}
     checked = {**metadata, _CHECK: _check_sum(arrays, metadata), _NAMES: list(arrays)}
     data: bytes = save(arrays, metadata={_ENTRY: json.dumps(checked, sort_keys=True)})
     return data
@@ -85,7 +90,8 @@ def to_torch(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
+def array_of(tensor: Tensor) -> npt.NDArray[Any]:
+    """A tensor, on whatever device, as an array."""
     array: npt.NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
     return array
 

@@ -1,7 +1,7 @@
 """`RunWriter`: keeps one run while it is trained, so that nothing is lost whenever it ends.
 
 An epoch is written in the order step losses, metrics, checkpoint, and the end in the order
-weights, environment, summary, removal of the checkpoint. Each file is replaced whole. So between
+weights, layers (where there are probes), environment, summary, removal of the checkpoint. Each file is replaced whole. So between
 any two writes the folder holds a checkpoint with everything up to its epoch, or a summary with
 everything it tells of.
 """
@@ -19,12 +19,14 @@ from bninit.store import atomic, names, steps, tensors
 from bninit.store.checkpoints import StoredCheckpoint, encode_checkpoint
 from bninit.store.environment import with_resumption
 from bninit.store.inspection import (
+    Found,
     RunStatus,
     answers,
     check_config,
     config_text,
     inspect,
 )
+from bninit.store.layers import are_enough, asked_for, encode_layers
 from bninit.store.locks import RunLock
 from bninit.store.metrics import Row, format_row, format_rows, records_of, row_of
 from bninit.store.reading import DamagedFileError, crc, read_json
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from bninit.config import Config
     from bninit.store.steps import Losses
-    from bninit.training.records import Checkpoint, EpochMetrics, FinalRecord
+    from bninit.training.records import Checkpoint, EpochMetrics, FinalRecord, LayerRows
 
 
 class RunWriter:
@@ -110,7 +112,7 @@ class RunWriter:
             self._clear()
         elif fault is not None:
             self.notes.append(f"{fault}; it is written anew")
-        found = inspect(folder, arm=self._arm, seed=seed)
+        found = self._with_probes(inspect(folder, arm=self._arm, seed=seed))
         self.notes += found.notes
         self.status: RunStatus = found.status
         self._checkpoint: StoredCheckpoint | None = found.checkpoint
@@ -134,7 +136,8 @@ class RunWriter:
     def resume(self) -> Checkpoint | None:
         """Where the training goes on, on the CPU; None for the beginning, or a finished run.
 
-        From a checkpoint on, the next epoch to be kept is the one after it.
+        From a checkpoint on, the next epoch to be kept is the one after it; of that, some steps
+        may be done.
         """
         return None if self._checkpoint is None else self._checkpoint.load()
 
@@ -159,7 +162,7 @@ class RunWriter:
         row = row_of(metrics)
         if self.status == "finished" or row[0] != len(self._rows):
             raise ValueError(f"epoch {row[0]} is not the next of {self.folder}")
-        if checkpoint is not None and (checkpoint.epoch, checkpoint.step) != row[:2]:
+        if checkpoint is not None and (checkpoint.place, checkpoint.step) != ((row[0], 0), row[1]):
             raise ValueError(f"a checkpoint of epoch {checkpoint.epoch} is not one of {row[0]}")
         self._lock.check()
         losses = np.concatenate([self._losses, step_losses.astype(self._losses.dtype)])
@@ -168,16 +171,25 @@ class RunWriter:
         atomic.write_bytes(self.folder / names.STEPS, step_bytes)
         atomic.write_text(self.folder / names.METRICS, text)
         if checkpoint is not None:
-            data = encode_checkpoint(
-                checkpoint,
-                arm=self._arm,
-                seed=self._seed,
-                metrics_crc32=crc(text.encode()),
-                steps_crc32=crc(step_bytes),
-            )
-            atomic.write_bytes(self.folder / names.CHECKPOINT, data)
+            self._write_checkpoint(checkpoint, text=text, step_bytes=step_bytes)
         self._rows.append(row)
         self._losses, self._text, self.status = losses, text, "partial"
+
+    def cut(self, checkpoint: Checkpoint) -> None:
+        """Keep what is done of an epoch that is left before its end.
+
+        Args:
+            checkpoint: Of the last epoch that is kept, and some steps after it.
+
+        Raises:
+            StoreError: It cannot be written; what was kept before still is.
+            ValueError: It is of another epoch, or the run is finished.
+        """
+        place = (len(self._rows) - 1, self._losses.size + checkpoint.begun.size)
+        if self.status == "finished" or (checkpoint.epoch, checkpoint.step) != place:
+            raise ValueError(f"step {checkpoint.step} does not follow on what {self.folder} holds")
+        self._lock.check()
+        self._write_checkpoint(checkpoint, text=self._text, step_bytes=steps.encode(self._losses))
 
     def finish(
         self,
@@ -186,6 +198,7 @@ class RunWriter:
         diverged_step: int | None,
         *,
         products: Mapping[str, str] | None = None,
+        layers: LayerRows | None = None,
     ) -> None:
         """Keep what came out of the run, and mark it as finished.
 
@@ -195,6 +208,7 @@ class RunWriter:
             diverged_step: The first step whose loss was not finite; None if all went well.
             products: How matrix products were computed, for ``environment.json``; see
                 `bninit.nets.products.routes`.
+            layers: All that probes found; None where none were taken.
 
         Raises:
             StoreError: A file cannot be written; the run is not finished then.
@@ -202,12 +216,23 @@ class RunWriter:
         """
         if (final is None) == (diverged_step is None):
             raise ValueError("a run has final figures, or else it has diverged")
+        if (layers is not None) != self._config.probes.enabled:
+            raise ValueError("there are probes where there should be none, or the other way round")
         num_epochs = len(self._rows) - 1
         if num_epochs < 0 or (final is not None and num_epochs != self._config.train.epochs):
             raise ValueError(f"{num_epochs} epochs are kept of {self._config.train.epochs}")
         self._lock.check()
         data = tensors.encode(state, metadata={"arm": self._arm, "seed": str(self._seed)})
         atomic.write_bytes(self.folder / names.FINAL, data, durable=True)
+        files = {
+            names.METRICS: crc(self._text.encode()),
+            names.STEPS: crc(steps.encode(self._losses)),
+            names.FINAL: crc(data),
+        }
+        if layers is None:
+            atomic.remove(self.folder / names.LAYERS)
+        else:
+            files[names.LAYERS] = self._write_layers(layers)
         if products is not None:
             told = self._environment() or {}
             atomic.write_json(self.folder / names.ENVIRONMENT, {**told, "products": dict(products)})
@@ -225,11 +250,6 @@ class RunWriter:
             stack_size=self._stack_size,
             distinct_units=distinct_units(state),
         )
-        files = {
-            names.METRICS: crc(self._text.encode()),
-            names.STEPS: crc(steps.encode(self._losses)),
-            names.FINAL: crc(data),
-        }
         # The summary vouches for these files, after a loss of power, too.
         for name in (names.METRICS, names.STEPS):
             atomic.make_durable(self.folder / name)
@@ -270,13 +290,49 @@ class RunWriter:
         settled = with_check_sums({**summary, "targets": targets}, files)
         atomic.write_json(self.folder / names.SUMMARY, settled, durable=True)
 
+    def _with_probes(self, found: Found) -> Found:
+        """What is there, or nothing where it lacks the probes that are asked for."""
+        asked = self._config.probes
+        is_there = found.summary is not None or found.checkpoint is not None
+        if not is_there or are_enough(found.probes, asked):
+            return found
+        has = "no probes, and they are" if found.probes is None else "other probes than are"
+        self.notes.append(
+            f"{self.folder}: it has {has} asked for; it is trained again, to the same bits"
+        )
+        self._clear()
+        return Found(status="absent", notes=found.notes)
+
+    def _write_layers(self, layers: LayerRows) -> str:
+        """Writes what probes found; returns the file's CRC-32."""
+        data = encode_layers(layers, probes=self._config.probes, arm=self._arm, seed=self._seed)
+        atomic.write_bytes(self.folder / names.LAYERS, data, durable=True)
+        return crc(data)
+
+    def _write_checkpoint(self, checkpoint: Checkpoint, *, text: str, step_bytes: bytes) -> None:
+        data = encode_checkpoint(
+            checkpoint,
+            arm=self._arm,
+            seed=self._seed,
+            metrics_crc32=crc(text.encode()),
+            steps_crc32=crc(step_bytes),
+            probes=asked_for(self._config.probes) if self._config.probes.enabled else None,
+        )
+        atomic.write_bytes(self.folder / names.CHECKPOINT, data)
+
     def _write_config(self) -> None:
         text = config_text(self._config, self._seed)
         atomic.write_text(self.folder / names.CONFIG, text)
 
     def _write_environment(self, environment: Mapping[str, Any]) -> None:
-        epoch = None if self._checkpoint is None else self._checkpoint.epoch
-        told = with_resumption(self._environment(), environment, epoch=epoch)
+        at, former = self._checkpoint, self._environment()
+        if at is None:
+            told = with_resumption(former, environment, epoch=None)
+        else:
+            told = with_resumption(former, environment, epoch=at.epoch, steps=at.begun.size)
+            # A network that shared a clock for some of its epochs has a shared clock.
+            before = told.get("stack_size")
+            self._stack_size = max(self._stack_size, before if isinstance(before, int) else 1)
         atomic.write_json(self.folder / names.ENVIRONMENT, told)
 
     def _environment(self) -> dict[str, Any] | None:

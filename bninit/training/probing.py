@@ -58,10 +58,7 @@ class Unprobed:
     ) -> None:
         """Nothing."""
 
-    def new_rows(self, replica: int) -> None:
-        """Nothing."""
-
-    def told(self) -> None:
+    def new_rows(self, replica: int, *, epoch: int) -> None:
         """Nothing."""
 
     def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
@@ -75,6 +72,16 @@ class Unprobed:
     def spent(self) -> float:
         """No time at all."""
         return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """What was found at one moment: what the numbers are, (row,), and they, (replica, row)."""
+
+    step: int
+    epoch: int
+    keys: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
 
 
 class Prober:
@@ -119,9 +126,7 @@ class Prober:
         self._shadows = Shadows(network)
         self._memory: dict[str, Tensor] = {}
         self._keys: dict[RowKey, int] = {}
-        # Of each moment: step, epoch, keys (row,) and values (replica, row).
-        self._taken: list[tuple[int, int, npt.NDArray[np.int32], npt.NDArray[np.float32]]] = []
-        self._num_told = 0
+        self._taken: list[_Taken] = []
         if states:
             self._load(states)
 
@@ -151,13 +156,15 @@ class Prober:
             step = epoch * self._steps_per_epoch
             self._take(step, epoch, at_epoch=True, next_batch=next_batch, lr=learning_rate)
 
-    def new_rows(self, replica: int) -> LayerRows:
-        """What was found of a network since `told` was called."""
-        return self._rows(replica, since=self._num_told)
+    def new_rows(self, replica: int, *, epoch: int) -> LayerRows:
+        """What was found of a network in an epoch, its end included.
 
-    def told(self) -> None:
-        """From here on rows are new."""
-        self._num_told = len(self._taken)
+        Args:
+            replica: Its place in the stack.
+            epoch: From 1; 0 for what was found before the training.
+        """
+        since = (epoch - 1) * self._steps_per_epoch
+        return self._rows(replica, [taken for taken in self._taken if taken.step > since])
 
     def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
         """Goes on with some of the networks.
@@ -167,15 +174,13 @@ class Prober:
             which: Their places in the former one, in order.
         """
         states = [self.state(replica) for replica in which]
-        num_told = self._num_told
         self._network = network
         self._shadows = Shadows(network)
         self._load(states)
-        self._num_told = num_told
 
     def state(self, replica: int) -> dict[str, Tensor]:
         """All that is to be known of a network to go on, copied; for a checkpoint."""
-        rows = self._rows(replica, since=0)
+        rows = self._rows(replica, self._taken)
         named = {_SHADOW + name: t[replica].clone() for name, t in self._shadows.tensors().items()}
         named |= {_MEMORY + name: t[replica].clone() for name, t in self._memory.items()}
         for name, column in (
@@ -217,7 +222,7 @@ class Prober:
         values = np.stack([table.value for table in tables])
         cuts = np.flatnonzero(np.diff(first.step)) + 1
         self._taken = [
-            (int(steps[0]), int(epochs[0]), keys, part)
+            _Taken(int(steps[0]), int(epochs[0]), keys, part)
             for steps, epochs, keys, part in zip(
                 np.split(first.step, cuts),
                 np.split(first.epoch, cuts),
@@ -227,7 +232,6 @@ class Prober:
             )
             if steps.size
         ]
-        self._num_told = len(self._taken)
 
     def _take(
         self, step: int, epoch: int, *, at_epoch: bool, next_batch: Callable[[], Tensor], lr: float
@@ -255,21 +259,18 @@ class Prober:
         keys = [(r.layer, r.place, r.quantity, r.unit) for r in readings]
         codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
         self._taken.append(
-            (step, epoch, np.array(codes, dtype=np.int32), values.float().cpu().numpy())
+            _Taken(step, epoch, np.array(codes, dtype=np.int32), values.float().cpu().numpy())
         )
         self._seconds += time.perf_counter() - began
 
-    def _rows(self, replica: int, *, since: int) -> LayerRows:
-        taken = self._taken[since:]
-        sizes = [keys.size for _, _, keys, _ in taken]
-        nothing: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
+    def _rows(self, replica: int, taken: Sequence[_Taken]) -> LayerRows:
+        sizes = [one.keys.size for one in taken]
+        no_keys, no_values = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
         return LayerRows(
-            step=np.repeat(np.array([step for step, *_ in taken], dtype=np.int64), sizes),
-            epoch=np.repeat(np.array([epoch for _, epoch, *_ in taken], dtype=np.int32), sizes),
-            key=np.concatenate([*nothing, *(keys for _, _, keys, _ in taken)]),
-            value=np.concatenate(
-                [np.empty(0, dtype=np.float32), *(values[replica] for *_, values in taken)]
-            ),
+            step=np.repeat(np.array([one.step for one in taken], dtype=np.int64), sizes),
+            epoch=np.repeat(np.array([one.epoch for one in taken], dtype=np.int32), sizes),
+            key=np.concatenate([no_keys, *(one.keys for one in taken)]),
+            value=np.concatenate([no_values, *(one.values[replica] for one in taken)]),
             keys=tuple(self._keys),
         )
 

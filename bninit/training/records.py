@@ -49,16 +49,18 @@ class LayerRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """All that one network needs to go on after an epoch.
+    """All that one network needs to go on after a step.
 
     Attributes:
         epoch: Finished epochs.
-        step: Finished steps.
+        step: Finished steps, those of an unfinished epoch included.
         seconds: Training time so far; see `EpochMetrics`.
         network: Parameters and statistics under their names in ``nn.Sequential``.
         optimiser: What the optimiser remembers, by name.
         probes: All that probes have found and remember, by name; empty where none are taken. See
             `bninit.training.probing.rows_of`.
+        begun: Training loss of each finished step of an unfinished epoch in nats, (step,); empty
+            between two epochs.
     """
 
     epoch: int
@@ -67,6 +69,12 @@ class Checkpoint:
     network: dict[str, Tensor]
     optimiser: dict[str, Tensor]
     probes: dict[str, Tensor] = field(default_factory=dict)
+    begun: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Finished epochs, and finished steps of the epoch that has begun."""
+        return self.epoch, self.begun.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +145,22 @@ class EpochRecord:
     epoch: int
     replicas: tuple[ReplicaEpoch, ...]
     stack_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutRecord:
+    """Where a stack that was told to stop stands, within an epoch.
+
+    Attributes:
+        epoch: Finished epochs.
+        steps: Finished steps of the epoch that has begun.
+        checkpoints: Of each network that takes part, by its place in the list that the training
+            was given; copies, once called.
+    """
+
+    epoch: int
+    steps: int
+    checkpoints: dict[int, Callable[[], Checkpoint]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,16 @@ def batch_stream(epoch: int) -> str:
     return f"batch/{epoch}"
 
 
+def direction_stream(direction: int, layer: int) -> str:
+    """Name the stream of a layer's part of a random direction.
+
+    Args:
+        direction: From 1.
+        layer: A linear layer, from 1.
+    """
+    return f"direction/{direction}/{layer}"
+
+
 def weight_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.Tensor]:
     """Make the source of a layer's raw draws, as `bninit.nets.draws.draw_weight` wants it.
 

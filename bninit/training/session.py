@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from bninit.training.optimisers import OptimiserSettings, build_optimiser, load_
 from bninit.training.probing import Prober, ProbeSettings, Unprobed
 from bninit.training.records import (
     Checkpoint,
+    CutRecord,
     EpochMetrics,
     EpochRecord,
     Figures,
@@ -78,8 +80,19 @@ class ReplicaPlan:
     checkpoint: Checkpoint | None = None
 
 
+def never() -> bool:
+    """Lets a training go on to its end."""
+    return False
+
+
 class Session:
-    """The state of `bninit.training.loop.train_stack` between two epochs."""
+    """The state of `bninit.training.loop.train_stack` between two steps.
+
+    Attributes:
+        epoch: Finished epochs.
+        step: Finished steps, those of an unfinished epoch included.
+        begun: Losses of the finished steps of an unfinished epoch, (replica, step).
+    """
 
     def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
         self.settings = settings
@@ -89,11 +102,14 @@ class Session:
             raise ValueError(f"a batch of {settings.batch_size} is more than the training set")
         self.places = list(range(len(plans)))
         checkpoints = [plan.checkpoint for plan in plans if plan.checkpoint is not None]
-        if len({c.epoch for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
+        if len({c.place for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
             raise ValueError("the networks of a stack have finished different numbers of epochs")
         self.epoch = checkpoints[0].epoch if checkpoints else 0
         self.step = checkpoints[0].step if checkpoints else 0
         self.seconds = [c.seconds for c in checkpoints] or [0.0] * len(plans)
+        self.begun: npt.NDArray[np.floating] = (
+            np.stack([c.begun for c in checkpoints]) if checkpoints else np.empty((len(plans), 0))
+        )
         self.network = self._start()
         self.optimiser = build_optimiser(self.network.parameters, settings.optimiser)
         if checkpoints:
@@ -112,21 +128,37 @@ class Session:
             )
         self._warm_up()
 
-    def run_epoch(self) -> npt.NDArray[np.floating]:
-        """Trains for an epoch; returns the loss of each step, (replica, step)."""
+    def run_epoch(
+        self,
+        *,
+        stop: Callable[[], bool] = never,
+        before_step: Callable[[int, Tensor], None] | None = None,
+    ) -> npt.NDArray[np.floating]:
+        """Trains to the end of an epoch, or until told to stop.
+
+        Args:
+            stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
+            before_step: Called before each step with its 1-based number, counted from the start of
+                the training, and its examples, (replica, batch). It may look at the network, and
+                changes nothing of it.
+
+        Returns:
+            The loss of each step of the epoch that is done, (replica, step).
+        """
         settings = self.settings
-        self.epoch += 1
-        self.lr = self._learning_rate(self.epoch)
+        self.lr = self._learning_rate(self.epoch + 1)
         order = epoch_order(
             [plan.seed for plan in self.plans],
-            epoch=self.epoch,
+            epoch=self.epoch + 1,
             num_examples=self.data.train_x.size(0),
         ).to(settings.device)
         losses: list[Tensor] = []
+        stopped = False
         with torch.no_grad():
-            for index in batches(
-                order, batch_size=settings.batch_size, last_batch=settings.last_batch
-            ):
+            steps = batches(order, batch_size=settings.batch_size, last_batch=settings.last_batch)
+            for index in islice(steps, self.begun.shape[1], None):
+                if before_step is not None:
+                    before_step(self.step + len(losses) + 1, index)
                 self.prober.before_step(
                     self.step + len(losses), next_batch=index, learning_rate=self.lr
                 )
@@ -140,9 +172,28 @@ class Session:
                         lr=self.lr,
                     )
                 )
+                stopped = stop()
+                if stopped:
+                    break
         self.step += len(losses)
-        found: npt.NDArray[np.floating] = torch.stack(losses, dim=1).cpu().numpy()
+        found = self.begun
+        if losses:
+            new = torch.stack(losses, dim=1).cpu().numpy()
+            found = np.concatenate([found.astype(new.dtype), new], axis=1)
+        self.begun = found if stopped else found[:, :0]
+        self.epoch += 0 if stopped else 1
         return found
+
+    def cut(self, *, stack_seconds: float) -> CutRecord:
+        """Tells where each network stands within an epoch."""
+        self._count_seconds(stack_seconds)
+        return CutRecord(
+            epoch=self.epoch,
+            steps=self.begun.shape[1],
+            checkpoints={
+                place: partial(self._checkpoint, i) for i, place in enumerate(self.places)
+            },
+        )
 
     def record(
         self, losses: npt.NDArray[np.floating] | None, *, stack_seconds: float
@@ -150,7 +201,7 @@ class Session:
         """Evaluates, and tells what each network did."""
         if losses is None:
             losses = np.empty((len(self.plans), 0))
-        self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]
+        self._count_seconds(stack_seconds)
         if self.network.needs_population_pass:
             collect_population_statistics(
                 self.network, self.data.train_x, batch_size=self.settings.batch_size
@@ -163,7 +214,7 @@ class Session:
         num_val = self.data.val_y.numel()
         train = evaluate(self.network, self.data.train_x[:num_val], self.data.train_y[:num_val])
         val = evaluate(self.network, self.data.val_x, self.data.val_y)
-        record = EpochRecord(
+        return EpochRecord(
             epoch=self.epoch,
             stack_seconds=stack_seconds,
             replicas=tuple(
@@ -175,13 +226,11 @@ class Session:
                     if self.epoch
                     else None,
                     checkpoint=partial(self._checkpoint, i),
-                    layers=self.prober.new_rows(i),
+                    layers=self.prober.new_rows(i, epoch=self.epoch),
                 )
                 for i, place in enumerate(self.places)
             ),
         )
-        self.prober.told()
-        return record
 
     def keep(self, which: Sequence[bool]) -> None:
         """Lets networks leave the stack."""
@@ -192,6 +241,7 @@ class Session:
         self.plans = [self.plans[i] for i in stay]
         self.places = [self.places[i] for i in stay]
         self.seconds = [self.seconds[i] for i in stay]
+        self.begun = self.begun[stay]
         if not stay:
             return
         self.network = self.network.select(stay)
@@ -249,6 +299,9 @@ class Session:
                 index = order[:size].expand(len(self.plans), -1)
                 train_step(scratch, optimiser, self.data.train_x, self.data.train_y, index, lr=0.0)
 
+    def _count_seconds(self, stack_seconds: float) -> None:
+        self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]
+
     def _learning_rate(self, epoch: int) -> float:
         return learning_rate(
             self.settings.schedule,
@@ -286,4 +339,5 @@ class Session:
             network=self.network.state(i),
             optimiser={name: t[i].clone() for name, t in self.optimiser.tensors().items()},
             probes=self.prober.state(i),
+            begun=self.begun[i].copy(),
         )

@@ -25,11 +25,22 @@ def train_step(
     Returns:
         The mean loss of each network over its mini-batch, before the step, in nats, (replica,).
     """
-    flat = index.reshape(-1)
-    inputs = x.index_select(0, flat).view(*index.shape, -1)
-    labels = y.index_select(0, flat).view(index.shape)
-    logits = network.forward(inputs.transpose(1, 2), training=True)
+    inputs, labels = gather(x, y, index)
+    logits = network.forward(inputs, training=True)
     loss, dlogits = cross_entropy(logits, labels)
     network.backward(dlogits)
     optimiser.step(lr)
     return loss
+
+
+def gather(x: Tensor, y: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The mini-batch of each network: inputs (replica, feature, batch), labels (replica, batch).
+
+    Args:
+        x: As in `train_step`.
+        y: As in `train_step`.
+        index: As in `train_step`.
+    """
+    flat = index.reshape(-1)
+    inputs = x.index_select(0, flat).view(*index.shape, -1)
+    return inputs.transpose(1, 2), y.index_select(0, flat).view(index.shape)

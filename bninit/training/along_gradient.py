@@ -1,0 +1,161 @@
+"""The loss along the gradient at one step of a training: how smooth a network finds its way.
+
+Santurkar et al. 2018, "How does batch normalization help optimization?" (arXiv:1805.11604,
+section 3.1 and figure 4): from the weights before a step, and on the step's own mini-batch, one
+moves along the gradient and looks how much the loss varies, how far the gradient changes, and
+how large the change is for the distance. It is measured at points of one training, not between
+separate trainings at several learning rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bninit.nets.loss import cross_entropy
+from bninit.nets.stack import StackedMLP
+
+MULTIPLES = tuple(2 ** (exponent / 2) for exponent in range(-2, 5))
+"""Step lengths in learning rates: 1/2 to 4 in steps of a factor of sqrt 2.
+
+With the paper's learning rate of 0.1 they end at its largest length, 0.4 times the gradient.
+"""
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlongGradient:
+    """What a network meets along its gradient, for each network of a stack.
+
+    Everything is of the mean loss over the step's mini-batch, with batch norm in training mode.
+
+    Attributes:
+        lengths: Step lengths eta, (length,), rising; the weights move by eta times the gradient.
+        loss: Before moving, in nats, (replica,).
+        losses: At each length, (replica, length).
+        gradient_norm: l2 norm of the gradient before moving, over all parameters, (replica,).
+        gradient_changes: l2 distance of the gradient at each length from it, (replica, length).
+    """
+
+    lengths: Numbers
+    loss: Numbers
+    losses: Numbers
+    gradient_norm: Numbers
+    gradient_changes: Numbers
+
+    @property
+    def loss_range(self) -> Numbers:
+        """Highest minus lowest loss on the way, where it begins included, in nats, (replica,).
+
+        Infinite where a loss on the way is not finite.
+        """
+        way = np.concatenate([self.loss[:, None], self.losses], axis=1)
+        low, high = way.min(axis=1), way.max(axis=1)
+        finite = np.isfinite(way).all(axis=1)
+        span: Numbers = np.subtract(high, low, out=np.full_like(low, np.inf), where=finite)
+        return span
+
+    @property
+    def gradient_change(self) -> Numbers:
+        """Largest distance of a gradient on the way from the one where it begins, (replica,)."""
+        largest: Numbers = _finite_or_inf(self.gradient_changes).max(axis=1)
+        return largest
+
+    @property
+    def relative_gradient_change(self) -> Numbers:
+        """The largest change over the norm of the gradient, (replica,); NaN where that is 0.
+
+        Without a unit. Below 1 the loss still falls where the longest step ends: the two gradients
+        point to the same side.
+        """
+        return _over(self.gradient_change, self.gradient_norm)
+
+    @property
+    def smoothness(self) -> Numbers:
+        """The effective beta-smoothness: most change of the gradient per distance, (replica,).
+
+        Of a quadratic loss no more than the largest eigenvalue of its Hessian. NaN where the
+        gradient is 0, as nothing moves.
+        """
+        distances = self.gradient_norm[:, None] * self.lengths
+        steepest: Numbers = _over(_finite_or_inf(self.gradient_changes), distances).max(axis=1)
+        return steepest
+
+
+@torch.no_grad()
+def measure_along_gradient(
+    network: StackedMLP, inputs: Tensor, labels: Tensor, *, lengths: Sequence[float]
+) -> AlongGradient:
+    """Moves copies of the networks along their gradients; the networks stay as they are.
+
+    All parameters move: weights, biases, gamma and beta. The gradient is that of the loss, without
+    weight decay and momentum. A measurement takes the time of 1 + len(lengths) training steps.
+
+    Args:
+        network: The stack, at the weights before a step.
+        inputs: The step's mini-batches, (replica, feature, batch).
+        labels: Their class numbers, (replica, batch).
+        lengths: Step lengths above 0, rising.
+    """
+    scratch = network.select(range(network.num_replicas))
+    starts = [parameter.value for parameter in network.parameters]
+    loss = _gradient(scratch, inputs, labels)
+    gradients = [parameter.grad.clone() for parameter in scratch.parameters]
+    losses, changes = [], []
+    for length in lengths:
+        for start, gradient, parameter in zip(starts, gradients, scratch.parameters, strict=True):
+            torch.sub(start, gradient, alpha=length, out=parameter.value)
+        losses.append(_gradient(scratch, inputs, labels))
+        differences = [
+            parameter.grad - gradient
+            for parameter, gradient in zip(scratch.parameters, gradients, strict=True)
+        ]
+        changes.append(_norms(differences))
+    return AlongGradient(
+        lengths=np.asarray(lengths, dtype=np.float64),
+        loss=_numbers(loss),
+        losses=_numbers(torch.stack(losses, dim=1)),
+        gradient_norm=_numbers(_norms(gradients)),
+        gradient_changes=_numbers(torch.stack(changes, dim=1)),
+    )
+
+
+def _gradient(network: StackedMLP, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Fills the gradients; returns the losses, (replica,)."""
+    loss, dlogits = cross_entropy(network.forward(inputs, training=True), labels)
+    network.backward(dlogits)
+    return loss
+
+
+def _norms(tensors: Sequence[Tensor]) -> Tensor:
+    """l2 norm of each network's numbers, (replica,), summed in float64.
+
+    On the CPU each network's are summed by themselves, so that they do not depend on its stack.
+    """
+    if tensors[0].is_cuda:
+        squares = [t.double().flatten(1).square().sum(dim=1) for t in tensors]
+    else:
+        squares = [torch.stack([one.double().square().sum() for one in t]) for t in tensors]
+    return torch.stack(squares).sum(dim=0).sqrt()
+
+
+def _numbers(tensor: Tensor) -> Numbers:
+    found: Numbers = tensor.cpu().numpy().astype(np.float64)
+    return found
+
+
+def _finite_or_inf(values: Numbers) -> Numbers:
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def _over(values: Numbers, divisors: Numbers) -> Numbers:
+    ratio: Numbers = np.divide(
+        values, divisors, out=np.full_like(values, np.nan), where=divisors > 0
+    )
+    return ratio

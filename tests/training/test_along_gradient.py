@@ -1,0 +1,229 @@
+"""Loss and gradient along the gradient: closed forms, autograd, and nothing changed by looking."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.nets.reference import build_sequential
+from bninit.nets.stack import StackedMLP
+from bninit.nets.start import Initialisation, draw_start, stack
+from bninit.training.along_gradient import AlongGradient, measure_along_gradient
+from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.records import EpochRecord
+from bninit.training.replay import replay
+from bninit.training.seeding import bias_draws, weight_draws
+
+LENGTHS = (0.05, 0.2, 0.7)
+NUM_EXAMPLES = 12
+
+
+def build(
+    architecture: Architecture, *, seeds: Sequence[int] = (0, 1, 2), spread: float = 0.3
+) -> StackedMLP:
+    """Networks in double precision with biases, gamma and beta that are not 0 or 1."""
+    starts = [
+        draw_start(
+            architecture,
+            Initialisation(bias_scheme="normal", bias_parameters={"std": spread}),
+            weight_draws=lambda layer, seed=seed: weight_draws(seed, layer),
+            bias_draws=lambda layer, seed=seed: bias_draws(seed, layer),
+            dtype=torch.float64,
+            examples=torch.empty(0, architecture.widths[0]),
+        )
+        for seed in seeds
+    ]
+    network = stack(architecture, starts, device=torch.device("cpu"))
+    for norm in network.batch_norms:
+        if norm.gamma is not None and norm.beta is not None:
+            for place, seed in enumerate(seeds):
+                stream = torch.Generator().manual_seed(seed)
+                norm.gamma.value[place].uniform_(0.5, 1.5, generator=stream)
+                norm.beta.value[place].uniform_(-0.5, 0.5, generator=stream)
+    return network
+
+
+def batch(num_replicas: int, *, num_features: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(num_replicas, NUM_EXAMPLES, num_features, generator=generator).double()
+    y = torch.randint(0, 10, (num_replicas, NUM_EXAMPLES), generator=generator)
+    return x.transpose(1, 2), y
+
+
+def loss_and_gradient(
+    network: nn.Module, x: torch.Tensor, y: torch.Tensor
+) -> tuple[float, torch.Tensor]:
+    network.zero_grad()
+    loss = F.cross_entropy(network(x), y)
+    loss.backward()
+    return loss.item(), torch.cat([p.grad.flatten() for p in network.parameters()])
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+@pytest.mark.parametrize(("input_norm", "affine"), [(False, True), (True, True), (True, False)])
+def test_it_is_what_autograd_finds(placement: str, input_norm: bool, affine: bool) -> None:
+    architecture = Architecture(
+        widths=(6, 8, 7, 10),
+        activation="tanh",
+        placement=placement,
+        input_norm=input_norm,
+        affine=affine,
+    )
+    network = build(architecture)
+    x, y = batch(network.num_replicas)
+    found = measure_along_gradient(network, x, y, lengths=LENGTHS)
+    for i in range(network.num_replicas):
+        twin = build_sequential(architecture, dtype=torch.float64).train()
+        twin.load_state_dict(network.state(i))
+        loss, gradient = loss_and_gradient(twin, x[i].T, y[i])
+        losses, changes = [], []
+        for length in LENGTHS:
+            moved = copy.deepcopy(twin)
+            with torch.no_grad():
+                for parameter, own in zip(moved.parameters(), twin.parameters(), strict=True):
+                    parameter.sub_(length * own.grad)
+            there, other = loss_and_gradient(moved, x[i].T, y[i])
+            losses.append(there)
+            changes.append((other - gradient).norm().item())
+        assert found.loss[i] == pytest.approx(loss, rel=1e-10)
+        assert found.gradient_norm[i] == pytest.approx(gradient.norm().item(), rel=1e-10)
+        assert found.losses[i] == pytest.approx(losses, rel=1e-9)
+        assert found.gradient_changes[i] == pytest.approx(changes, rel=1e-9)
+        way = [loss, *losses]
+        assert found.loss_range[i] == pytest.approx(max(way) - min(way), rel=1e-9)
+        assert found.gradient_change[i] == pytest.approx(max(changes), rel=1e-9)
+        relative = max(changes) / gradient.norm().item()
+        assert found.relative_gradient_change[i] == pytest.approx(relative, rel=1e-9)
+        per_distance = max(
+            change / (length * gradient.norm().item())
+            for change, length in zip(changes, LENGTHS, strict=True)
+        )
+        assert found.smoothness[i] == pytest.approx(per_distance, rel=1e-9)
+
+
+def test_one_example_of_softmax_regression_in_closed_form() -> None:
+    # Logits move along p - e alone: by -eta (|x|^2 + 1) (p - e), the 1 for the bias.
+    architecture = Architecture(widths=(6, 10))
+    network = build(architecture, seeds=(0,), spread=0.0)
+    network.parameters[0].value.zero_()
+    x, y = batch(1)
+    x, y = x[:, :, :1], y[:, :1]
+    found = measure_along_gradient(network, x, y, lengths=LENGTHS)
+    size = float(x.square().sum()) + 1
+    label = np.eye(10)[int(y)]
+    start = np.full(10, 0.1) - label
+    assert found.loss[0] == pytest.approx(math.log(10), rel=1e-12)
+    assert found.gradient_norm[0] == pytest.approx(math.sqrt(0.9 * size), rel=1e-12)
+    for k, length in enumerate(LENGTHS):
+        logits = -length * size * start
+        p = np.exp(logits) / np.exp(logits).sum()
+        assert found.losses[0, k] == pytest.approx(-math.log(p @ label), rel=1e-10)
+        change = np.linalg.norm(p - 0.1) * math.sqrt(size)
+        assert found.gradient_changes[0, k] == pytest.approx(change, rel=1e-10)
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+def test_over_short_lengths_it_is_the_curvature_along_the_gradient(placement: str) -> None:
+    architecture = Architecture(widths=(6, 8, 10), activation="tanh", placement=placement)
+    network = build(architecture, seeds=(4,))
+    x, y = batch(1)
+    found = measure_along_gradient(network, x, y, lengths=(1e-6,))
+    twin = build_sequential(architecture, dtype=torch.float64).train()
+    twin.load_state_dict(network.state(0))
+    own = list(twin.parameters())
+    gradient = torch.autograd.grad(F.cross_entropy(twin(x[0].T), y[0]), own, create_graph=True)
+    along = [one.detach() for one in gradient]
+    curved = torch.autograd.grad(gradient, own, grad_outputs=along)
+    squares = [sum(float(one.square().sum()) for one in each) for each in (curved, along)]
+    assert found.smoothness[0] == pytest.approx(math.sqrt(squares[0] / squares[1]), rel=1e-4)
+
+
+def test_what_is_not_finite_is_infinitely_rough() -> None:
+    found = AlongGradient(
+        lengths=np.array([0.1, 0.2]),
+        loss=np.array([1.0, 1.0, 1.0]),
+        losses=np.array([[0.5, np.inf], [np.nan, 0.5], [1.0, 1.0]]),
+        gradient_norm=np.array([2.0, 2.0, 0.0]),
+        gradient_changes=np.array([[1.0, np.nan], [np.inf, 1.0], [0.0, 0.0]]),
+    )
+    assert found.loss_range.tolist() == [np.inf, np.inf, 0.0]
+    assert found.gradient_change.tolist() == [np.inf, np.inf, 0.0]
+    assert found.smoothness[:2].tolist() == [np.inf, np.inf]
+    assert math.isnan(found.smoothness[2])
+    assert math.isnan(found.relative_gradient_change[2])
+
+
+@pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
+def test_nothing_of_the_networks_changes(running: str) -> None:
+    network = build(Architecture(widths=(6, 8, 10), placement="pre", running=running))
+    x, y = batch(network.num_replicas)
+    before = [network.state(i) for i in range(network.num_replicas)]
+    gradients = [parameter.grad.clone().fill_(7.0) for parameter in network.parameters]
+    for parameter in network.parameters:
+        parameter.grad.fill_(7.0)
+    measure_along_gradient(network, x, y, lengths=LENGTHS)
+    for i, state in enumerate(before):
+        for name, value in network.state(i).items():
+            assert torch.equal(value, state[name]), name
+    for parameter, gradient in zip(network.parameters, gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+
+
+def test_a_network_measures_the_same_alone_and_in_a_stack(data: Data) -> None:
+    architecture = Architecture(widths=(12, 100, 33, 10), placement="pre")
+    together = build(architecture, seeds=(0, 1, 2, 3, 4))
+    alone = build(architecture, seeds=(3,))
+    x = data.train_x[:NUM_EXAMPLES].double().T
+    y = data.train_y[:NUM_EXAMPLES]
+    five = measure_along_gradient(together, x.expand(5, -1, -1), y.expand(5, -1), lengths=LENGTHS)
+    one = measure_along_gradient(alone, x.expand(1, -1, -1), y.expand(1, -1), lengths=LENGTHS)
+    assert five.losses[3].tobytes() == one.losses[0].tobytes()
+    assert five.gradient_changes[3].tobytes() == one.gradient_changes[0].tobytes()
+    assert five.gradient_norm[3].tobytes() == one.gradient_norm[0].tobytes()
+
+
+@pytest.mark.parametrize("placement", ["none", "pre"])
+def test_a_replay_is_the_training(
+    placement: str, settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+) -> None:
+    architecture = Architecture(widths=(12, 17, 20, 10), placement=placement)
+    settings = TrainSettings(
+        architecture=architecture, epochs=2, batch_size=60, last_batch="keep", lr=0.05
+    )
+    plans = mixed_plans[:3]
+    trained = [r for r in train_stack(settings, plans, data) if isinstance(r, EpochRecord)]
+    again = list(replay(settings, plans, data, steps=(1, 3, 5)))
+    assert [epoch.epoch for epoch in again] == [record.epoch for record in trained]
+    for epoch, record in zip(again, trained, strict=True):
+        for one in record.replicas:
+            assert epoch.step_losses[one.replica].tobytes() == one.step_losses.tobytes()
+    last = again[-1].parameters[2]
+    for name, value in trained[-1].replicas[2].checkpoint().network.items():
+        if name in last:
+            assert torch.equal(last[name], value), name
+    measured = [one for epoch in again for one in epoch.measured]
+    assert [(one.step, one.epoch) for one in measured] == [(1, 1), (3, 1), (5, 2)]
+    losses = np.concatenate([epoch.step_losses for epoch in again], axis=1)
+    for one in measured:
+        # Each step is measured on its own mini-batch, at the weights before it.
+        assert (
+            one.along.loss.astype(np.float32).tobytes()
+            == losses[:, one.step - 1].astype(np.float32).tobytes()
+        )
+        assert one.along.lengths[[0, -1]] == pytest.approx([0.025, 0.2])
+
+
+def test_chosen_lengths_hold_for_every_step(
+    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+) -> None:
+    epochs = list(replay(settings, mixed_plans[:1], data, steps=(2,), lengths=(0.01, 0.3)))
+    assert epochs[1].measured[0].along.lengths.tolist() == [0.01, 0.3]
