@@ -24,8 +24,8 @@ from bninit.config.json_schema import json_schema
 from bninit.config.load import config_from_dict, load_config, load_model
 from bninit.config.model import BiasConfig, InitConfig, ModelConfig, NormConfig
 from bninit.config.optim import OptimConfig, ScheduleConfig
-from bninit.config.probes import ProbesConfig
 from bninit.config.overrides import Override, apply_overrides, parse_override, parse_seeds
+from bninit.config.probes import ProbesConfig
 from bninit.config.schema import SCHEMA_VERSION, Config, DataConfig, TrainConfig, leaf_values
 from bninit.config.sides import Sides, level_scores, sides_of
 from bninit.config.source import Place, Source, from_values

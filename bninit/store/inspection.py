@@ -177,9 +177,7 @@ def _finished(folder: Path, *, arm: str, seed: int) -> Found | None:
     probes = None
     if names.LAYERS in summary["crc32"]:
         probes = read_checked(folder / names.LAYERS, summary, decode_layers).probes
-    return Found(
-        status="finished", rows=tuple(rows), losses=losses, summary=summary, probes=probes
-    )
+    return Found(status="finished", rows=tuple(rows), losses=losses, summary=summary, probes=probes)
 
 
 def _partial(folder: Path, *, arm: str, seed: int) -> Found | None:

@@ -68,13 +68,11 @@ class StoredLayers:
         layers, places, quantities, units = (
             zip(*self.keys, strict=True) if self.keys else ((), (), (), ())
         )
-        columns["layer"] = np.array(layers, dtype=np.int64)[self.key]
-        # A few names for many rows: as categories they take a byte each.
-        columns["place"] = pd.Categorical.from_codes(*_codes(places, self.key))
-        columns["quantity"] = pd.Categorical.from_codes(*_codes(quantities, self.key))
-        columns["unit"] = np.array(units, dtype=np.int64)[self.key]
+        for name, names in (("layer", layers), ("place", places), ("quantity", quantities)):
+            columns[name] = _column(names)[self.key]
+        columns["unit"] = _column(units)[self.key]
         columns["value"] = self.value.astype(np.float64)
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns).astype({"place": "str", "quantity": "str"})
 
 
 def are_enough(taken: dict[str, Any] | None, asked: ProbesConfig) -> bool:
@@ -174,9 +172,6 @@ def decode_layers(data: bytes, *, path: Path) -> StoredLayers:
     return found
 
 
-def _codes(
-    names: tuple[str, ...], key: npt.NDArray[np.integer]
-) -> tuple[npt.NDArray[np.int8], list[str]]:
-    categories = list(dict.fromkeys(names))
-    codes = np.array([categories.index(name) for name in names], dtype=np.int8)
-    return codes[key], categories
+def _column(values: tuple[str | int, ...]) -> npt.NDArray[Any]:
+    is_text = any(isinstance(value, str) for value in values)
+    return np.array(values, dtype=object if is_text else np.int64)

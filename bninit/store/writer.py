@@ -1,9 +1,9 @@
 """`RunWriter`: keeps one run while it is trained, so that nothing is lost whenever it ends.
 
 An epoch is written in the order step losses, metrics, checkpoint, and the end in the order
-weights, layers (where there are probes), environment, summary, removal of the checkpoint. Each file is replaced whole. So between
-any two writes the folder holds a checkpoint with everything up to its epoch, or a summary with
-everything it tells of.
+weights, layers (where probes were taken), environment, summary, removal of the checkpoint. Each
+file is replaced whole. So between any two writes the folder holds a checkpoint with everything up
+to its epoch, what probes found included, or a summary with everything it tells of.
 """
 
 from __future__ import annotations
