@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,12 +88,45 @@ def test_the_door_is_light(statement: str) -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def _imported_by(code: str, *, cwd: Path) -> set[str]:
+    """The modules that are imported when some code is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+def test_help_reads_no_config(tmp_path: Path) -> None:
+    """Half of the time of ``--help`` was pydantic's."""
+    code = "from bninit.cli.app import app; app(['--help'], standalone_mode=False)"
+    assert not _imported_by(code, cwd=tmp_path) & {"pydantic", "yaml", "bninit.config"}
+
+
+def test_comparing_what_is_there_needs_neither_torch_nor_distributions(
+    keep_run: Any, tmp_path: Path
+) -> None:
+    """scipy.stats takes longer to import than a thousand runs to compare."""
+    for name, lr in (("one", 0.1), ("two", 0.2)):
+        for seed in (0, 1):
+            keep_run(name, [0.1, 0.6], seed=seed, overrides=[f"optim.lr={lr}"])
+    code = "from bninit.cli.app import app; app(['list'], standalone_mode=False)"
+    assert not _imported_by(code, cwd=tmp_path) & {"torch", "scipy", "pandas", "matplotlib"}
+    code = "from bninit.comparisons import compare; compare(['one', 'two'], train_missing=False)"
+    imported = _imported_by(code, cwd=tmp_path)
+    assert "bninit.analysis.survival" in imported
+    assert not imported & {"torch", "scipy.stats", "matplotlib"}
+
+
 def test_reading_a_config_and_a_dry_run_need_no_torch(tmp_path: Path) -> None:
     config = PACKAGE.parent / "configs" / "quickstart.yaml"
     code = (
         "import sys; from bninit.cli.app import app\n"
         f"app(['train', '--config', {str(config)!r}, '--dry-run'], standalone_mode=False)\n"
-        "sys.exit('torch' in sys.modules)"
+        "sys.exit(bool({'torch', 'numpy', 'bninit.config.claim'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True

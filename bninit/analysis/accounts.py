@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bninit.analysis.arms import ArmSummary, summarise_arms
 from bninit.analysis.spread import bands
 from bninit.config import StudyArm, arm_dict
-from bninit.config.expand import arm_value
+from bninit.config.expansion import arm_value
 from bninit.config.labels import value_label
 from bninit.config.layers import key_path, overlap
 from bninit.errors import StoreError

@@ -161,7 +161,7 @@ def runs_frame(
                     "status": run.summary["status"],
                     "epochs": run.summary["epochs"],
                     "stack_size": run.summary["stack_size"],
-                    **_figures(_Kept(arm.config, run, table.iloc[place]), metrics, targets),
+                    **_figures(_Kept(arm.config, run, table, place), metrics, targets),
                     **_times({name: each[place] for name, each in lists.items()}, metrics, targets),
                     **settings,
                 }
@@ -172,14 +172,14 @@ def runs_frame(
 class _Kept:
     """A run whose metrics were read before, with those of others."""
 
-    def __init__(self, config: Config, run: Run, rows: pd.DataFrame) -> None:
+    def __init__(self, config: Config, run: Run, table: pd.DataFrame, place: slice) -> None:
         self.config = config
         self.summary = run.summary
         self._run = run
-        self._rows = rows
+        self._table, self._place = table, place
 
     def metrics(self) -> pd.DataFrame:
-        return self._rows
+        return self._table.iloc[self._place]
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         return self._run.step_losses()

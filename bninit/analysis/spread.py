@@ -137,6 +137,8 @@ def last_before_divergence(rows: pd.DataFrame) -> pd.DataFrame:
     lost = rows[~rows.index.isin(finite.index)]
     if "status" in rows:
         lost = rows[~rows.index.isin(finite.index) | (rows["status"] == "diverged")]
+    if lost.empty:
+        return finite.iloc[:0].reset_index(drop=True)
     last = finite.sort_values("epoch").drop_duplicates(network, keep="last")
     return last.merge(lost[network].drop_duplicates(), on=network, how="inner")
 

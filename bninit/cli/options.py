@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bninit.config import Override, parse_seeds
+if TYPE_CHECKING:
+    from bninit.config import Override
 
 SetOption = Annotated[
     list[str] | None,
@@ -43,6 +44,8 @@ def overrides(
     tensorboard: bool = False,
 ) -> list[str | Override]:
     """What the options change in a config, the named options last."""
+    from bninit.config import Override, parse_seeds
+
     changes: list[str | Override] = [*(settings or [])]
     if seeds is not None:
         changes.append(Override("train.seeds", list(parse_seeds(seeds)), f"--seeds {seeds}"))

@@ -10,15 +10,19 @@ Modules:
     dump, starter, json_schema: Writing configs, and what editors need to know of them.
     study, claim: The study file, as pydantic models.
     study_file, study_schema, study_faults: Reading and writing it, and telling what is wrong.
-    layers, grid, expand, labels: From a study to its arms.
+    layers, grid, expansion, labels: From a study to its arms.
     sides, side_faults: Which arms a claim is about.
 
-Importing this package imports neither torch nor numpy.
+Importing this package imports neither torch nor numpy, and what is of studies alone is imported
+when it is first used: a training needs none of it.
 """
 
-from bninit.config.claim import Claim, MetricInfo, TakesTarget
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from bninit.config.dump import config_to_yaml, to_yaml
-from bninit.config.expand import StudyArm, arm_value, expand, matches
 from bninit.config.identity import arm_dict, arm_id, canonical_json
 from bninit.config.json_schema import json_schema
 from bninit.config.load import config_from_dict, load_config, load_model
@@ -27,13 +31,37 @@ from bninit.config.optim import OptimConfig, ScheduleConfig
 from bninit.config.overrides import Override, apply_overrides, parse_override, parse_seeds
 from bninit.config.probes import ProbesConfig
 from bninit.config.schema import SCHEMA_VERSION, Config, DataConfig, TrainConfig, leaf_values
-from bninit.config.sides import Sides, level_scores, sides_of
 from bninit.config.source import Place, Source, from_values
 from bninit.config.starter import starter
-from bninit.config.study import Experiment, StudyConfig
-from bninit.config.study_file import load_study, study_from_dict, study_to_yaml
-from bninit.config.study_schema import study_json_schema
 from bninit.config.yaml_source import parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from bninit.config.claim import Claim, MetricInfo, TakesTarget
+    from bninit.config.expansion import StudyArm, arm_value, expand, matches
+    from bninit.config.sides import Sides, level_scores, sides_of
+    from bninit.config.study import Experiment, StudyConfig
+    from bninit.config.study_file import load_study, study_from_dict, study_to_yaml
+    from bninit.config.study_schema import study_json_schema
+
+_OF_STUDIES = {
+    "Claim": "claim",
+    "MetricInfo": "claim",
+    "TakesTarget": "claim",
+    "StudyArm": "expansion",
+    "arm_value": "expansion",
+    "expand": "expansion",
+    "matches": "expansion",
+    "Sides": "sides",
+    "level_scores": "sides",
+    "sides_of": "sides",
+    "Experiment": "study",
+    "StudyConfig": "study",
+    "load_study": "study_file",
+    "study_from_dict": "study_file",
+    "study_to_yaml": "study_file",
+    "study_json_schema": "study_schema",
+}
+"""Names of this package to the modules that they are in. No module has the name of one of them."""
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -84,3 +112,11 @@ __all__ = [
     "study_to_yaml",
     "to_yaml",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OF_STUDIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_OF_STUDIES[name]}"), name)
+    globals()[name] = value
+    return value

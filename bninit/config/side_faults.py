@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bninit.config.claim import Claim
-from bninit.config.expand import StudyArm, arm_value, fits, plain_at, wanted
+from bninit.config.expansion import StudyArm, arm_value, fits, plain_at, wanted
 from bninit.config.identity import canonical_json
 from bninit.config.labels import short_keys, value_label
 from bninit.config.layers import key_path, overlap, settings_of

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bninit.config.claim import Claim
-from bninit.config.expand import StudyArm, arm_value, fits
+from bninit.config.expansion import StudyArm, arm_value, fits
 from bninit.config.identity import canonical_json
 from bninit.config.layers import Setting, key_path, overlap, settings_of
 from bninit.config.source import Plain

@@ -1,7 +1,7 @@
 """The study file: a base config, experiments that vary it, seeds, and claims to decide.
 
 An experiment's arms are configs: the base, the experiment's ``set`` over it, and one value of each
-axis of ``over`` over that (`bninit.config.expand`). Claims speak of arms by the keys that tell
+axis of ``over`` over that (`bninit.config.expansion`). Claims speak of arms by the keys that tell
 them apart (`bninit.config.sides`).
 """
 

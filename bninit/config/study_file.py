@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bninit.config.claim import Claim, TakesTarget
 from bninit.config.dump import to_yaml
-from bninit.config.expand import Expansion
+from bninit.config.expansion import Expansion
 from bninit.config.layers import is_key, key_path, overlap, settings_of
 from bninit.config.load import Search, in_order
 from bninit.config.nearest import nearest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -29,6 +31,30 @@ def test_curve_is_the_textbooks() -> None:
     # R: survfit(..., conf.type = "log-log") at 23 weeks gives 0.188 to 0.680.
     at = curve.times.tolist().index(23)
     assert (1 - curve.high[at], 1 - curve.low[at]) == pytest.approx((0.188, 0.680), abs=1e-3)
+
+
+def test_curve_and_intervals_are_scipys_where_runs_are_lost_from_view() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        n = int(rng.integers(1, 30))
+        seen = rng.integers(3, 12, size=n).astype(float)
+        times = np.ceil(rng.lognormal(1.5, 0.6, size=n))
+        times = np.where(times > seen, NAN, times)
+        never = np.isnan(times)
+        curve = reached_curve(times, last_seen=seen)
+        expected = stats.ecdf(
+            stats.CensoredData.right_censored(np.where(never, seen, times), never)
+        ).sf
+        assert curve.times.tolist() == expected.quantiles.tolist()
+        assert curve.share == pytest.approx(1 - expected.probabilities, abs=1e-12)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            interval = expected.confidence_interval(0.95, method="log-log")
+        lost = curve.times > (seen[never].min() if never.any() else np.inf)
+        low = np.nan_to_num(1 - interval.high.probabilities, nan=0.0)
+        high = np.nan_to_num(1 - interval.low.probabilities, nan=1.0)
+        assert curve.low[lost] == pytest.approx(low[lost], abs=1e-12)
+        assert curve.high[lost] == pytest.approx(high[lost], abs=1e-12)
 
 
 def test_log_rank_is_the_textbooks() -> None:
