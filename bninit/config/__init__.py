@@ -3,7 +3,7 @@
 Modules:
     source: Plain values and their places.
     yaml_source, yaml_events: Reading YAML safely.
-    fields, model, optim, schema: The keys, as pydantic models.
+    fields, model, optim, probes, schema: The keys, as pydantic models.
     load, draft, messages, nearest: From a source to a model, or to all that is wrong with it.
     overrides: ``--set`` and ``--seeds``.
     identity: What an arm is, and its id.

@@ -30,7 +30,7 @@ def is_probed_epoch(epoch: int, *, num_epochs: int) -> bool:
     """Whether probes are taken at the end of an epoch.
 
     At 0 (before the training), at each up to `EVERY_EPOCH`, at the last one, and between at
-    intervals that grow by 5 %: no more than 242 in the longest training that a config allows.
+    intervals that grow by 5 %: no more than 243 in the longest training that a config allows.
 
     Args:
         epoch: Finished epochs.

@@ -139,8 +139,13 @@ class Prober:
             learning_rate: Of the step to come.
         """
         epoch, steps = divmod(step, self._steps_per_epoch)
-        if steps and step in self._steps:
-            self._take(step, epoch, at_epoch=False, next_batch=lambda: next_batch, lr=learning_rate)
+        if not steps or step not in self._steps:
+            return
+        if self._network.device.type == "cuda":
+            torch.cuda.synchronize(self._network.device)
+        began = time.perf_counter()
+        self._take(step, epoch, at_epoch=False, next_batch=lambda: next_batch, lr=learning_rate)
+        self._seconds += time.perf_counter() - began
 
     def at_epoch(
         self, epoch: int, *, next_batch: Callable[[], Tensor], learning_rate: float
@@ -195,7 +200,7 @@ class Prober:
         return named
 
     def spent(self) -> float:
-        """Wall-clock seconds that probes have taken since this was asked last."""
+        """Wall-clock seconds that probes between steps have taken since this was asked last."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
@@ -236,9 +241,6 @@ class Prober:
     def _take(
         self, step: int, epoch: int, *, at_epoch: bool, next_batch: Callable[[], Tensor], lr: float
     ) -> None:
-        if self._network.device.type == "cuda":
-            torch.cuda.synchronize(self._network.device)
-        began = time.perf_counter()
         with torch.no_grad():
             moment = Moment(
                 step=step,
@@ -261,7 +263,6 @@ class Prober:
         self._taken.append(
             _Taken(step, epoch, np.array(codes, dtype=np.int32), values.float().cpu().numpy())
         )
-        self._seconds += time.perf_counter() - began
 
     def _rows(self, replica: int, taken: Sequence[_Taken]) -> LayerRows:
         sizes = [one.keys.size for one in taken]
