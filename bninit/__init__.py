@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
+    from bninit.landscapes import landscape
     from bninit.store import Run, find_runs, load_runs
 
 _HOMES = {
     "train": "bninit.api",
     "compare": "bninit.comparisons",
+    "landscape": "bninit.landscapes",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
     "config_from_dict": "bninit.config",
@@ -48,6 +50,7 @@ __all__ = [
     "compare",
     "config_from_dict",
     "find_runs",
+    "landscape",
     "load_config",
     "load_runs",
     "train",

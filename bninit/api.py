@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bninit.config import Config, Override, config_from_dict, load_config
-from bninit.engines.local import LocalEngine
+from bninit.engines.choice import LOCAL, EngineChoice, open_engine
+from bninit.engines.driver import train_jobs
 from bninit.engines.plan import Job
-from bninit.engines.settings import resolve_device
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, arm_folder, load_runs, run_folder
 from bninit.store.names import CURVES
@@ -45,6 +45,7 @@ def train(
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: str | os.PathLike[str] | None = None,
     fresh: bool = False,
+    engine: EngineChoice = LOCAL,
     watcher: Watcher | None = None,
 ) -> list[Run]:
     """Trains one network for each seed of a config; finished ones are not trained again.
@@ -55,6 +56,7 @@ def train(
         runs_dir: The folder of all runs.
         data_dir: Folder searched first for data sets.
         fresh: Whether to start over what is there.
+        engine: Which engine trains.
         watcher: Told what happens; shows nothing by default.
 
     Returns:
@@ -65,19 +67,20 @@ def train(
         ConfigError: All faults of the config at once.
         DataError: The data set is missing or damaged.
         DeviceError: The device is not there.
-        StoreError: Another process trains one of the runs, or the folder cannot be written.
+        StoreError: The folder cannot be written.
+        TrainingError: A network does not fit into memory, or its workers were lost.
     """
     asked = resolve(config, overrides=overrides)
     folder = Path(runs_dir)
     watcher = watcher or Silent()
-    engine = LocalEngine(
-        runs_dir=folder,
-        device=resolve_device(asked.train.device),
-        data_dir=None if data_dir is None else Path(data_dir),
-        watcher=watcher,
-    )
     try:
-        engine.run([Job(asked, seed) for seed in asked.train.seeds], fresh=fresh)
+        with open_engine(
+            engine,
+            device=asked.train.device,
+            data_dir=None if data_dir is None else Path(data_dir),
+        ) as opened:
+            jobs = [Job(asked, seed) for seed in asked.train.seeds]
+            train_jobs(jobs, engine=opened, runs_dir=folder, watcher=watcher, fresh=fresh)
     finally:
         watcher.close()
     draw_arm(folder, asked)

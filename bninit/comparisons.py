@@ -14,6 +14,7 @@ from bninit.analysis.compare import compare_arms, seeds_text
 from bninit.analysis.comparison import Comparison
 from bninit.analysis.frame import Arm, epochs_of
 from bninit.config import Override
+from bninit.engines.choice import LOCAL, EngineChoice, open_engine
 from bninit.errors import UserError
 from bninit.store import Run, atomic, run_folder
 
@@ -40,6 +41,7 @@ def compare(
     device: str | None = None,
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: str | os.PathLike[str] | None = None,
+    engine: EngineChoice = LOCAL,
     watcher: Watcher | None = None,
 ) -> Comparison:
     """Compare arms, training what is not finished of them.
@@ -57,13 +59,15 @@ def compare(
         device: Where to train; by default where each config says.
         runs_dir: The folder of all runs.
         data_dir: Folder searched first for data sets.
+        engine: Which engine trains.
         watcher: Told what happens; shows nothing by default.
 
     Raises:
         ConfigError: All faults of a config at once.
         DataError: The data set is missing or damaged.
         DeviceError: The device is not there.
-        StoreError: Another process trains one of the runs, or files cannot be read or written.
+        StoreError: Files cannot be read or written.
+        TrainingError: A network does not fit into memory, or its workers were lost.
         UserError: An arm that is not there or is named twice, fewer than two arms, none of an
             arm's runs finished, or an arm without a common seed with the baseline.
     """
@@ -81,7 +85,7 @@ def compare(
     epochs = _read(asked)
     warnings = []
     if train_missing:
-        trained = _train(asked, device=device, data_dir=data_dir, watcher=watcher)
+        trained = _train(asked, device=device, data_dir=data_dir, engine=engine, watcher=watcher)
         if trained:
             epochs = _read(asked)
     else:
@@ -139,15 +143,19 @@ def keep_comparison(
     return folder
 
 
-def check_name(name: str) -> None:
-    """Make sure that a comparison's name can be one.
+def check_name(name: str, *, thing: str = "comparison") -> None:
+    """Make sure that a name can be that of a folder.
+
+    Args:
+        name: What a user gave.
+        thing: What it is to be the name of.
 
     Raises:
         UserError: It cannot.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} cannot name a comparison",
+            f"{name!r} cannot name a {thing}",
             where="--name",
             hint="letters, digits, dots, underscores and hyphens, 64 at most",
         )
@@ -156,13 +164,20 @@ def check_name(name: str) -> None:
 def default_name(comparison: Comparison) -> str:
     """A name made of the arms', the same for the same arms and baseline."""
     labels = [arm.label for arm in comparison.arms]
-    name = "-vs-".join(labels)
-    if comparison.baseline != labels[0]:
-        name += f"-against-{comparison.baseline}"
+    against = comparison.baseline != labels[0]
+    return joined_name(
+        labels,
+        ids=[*(arm.id for arm in comparison.arms), comparison.baseline],
+        suffix=f"-against-{comparison.baseline}" if against else "",
+    )
+
+
+def joined_name(labels: Sequence[str], *, ids: Sequence[str], suffix: str = "") -> str:
+    """Join labels to a name for a folder; where it grows too long, a digest of ids ends it."""
+    name = "-vs-".join(labels) + suffix
     if len(name) <= _LONGEST_NAME:
         return name
-    arms = " ".join([*(arm.id for arm in comparison.arms), comparison.baseline])
-    digest = sha256(arms.encode()).hexdigest()[:8]
+    digest = sha256(" ".join(ids).encode()).hexdigest()[:8]
     return f"{labels[0][:32]}-and-{len(labels) - 1}-more-{digest}"
 
 
@@ -193,6 +208,7 @@ def _train(
     *,
     device: str | None,
     data_dir: str | os.PathLike[str] | None,
+    engine: EngineChoice,
     watcher: Watcher | None,
 ) -> bool:
     """Train what is missing, all of it at once, so that arms that can share stacks do."""
@@ -205,21 +221,20 @@ def _train(
         return False
     # torch is imported where something is trained, and not to read what is there.
     from bninit.api import draw_arm
-    from bninit.engines.local import LocalEngine
+    from bninit.engines.driver import train_jobs
     from bninit.engines.plan import Job
-    from bninit.engines.settings import resolve_device
     from bninit.engines.watcher import Silent
 
     watcher = watcher or Silent()
     try:
         for (home, place_name), missing in wanted.items():
-            engine = LocalEngine(
-                runs_dir=home,
-                device=resolve_device(place_name),
+            with open_engine(
+                engine,
+                device=place_name,
                 data_dir=None if data_dir is None else Path(data_dir),
-                watcher=watcher,
-            )
-            engine.run([Job(arm.config, seed) for arm, seed in missing])
+            ) as opened:
+                jobs = [Job(arm.config, seed) for arm, seed in missing]
+                train_jobs(jobs, engine=opened, runs_dir=home, watcher=watcher)
     finally:
         watcher.close()
     for arm in asked:

@@ -69,3 +69,7 @@ class DeviceError(UserError):
 
 class StoreError(UserError):
     """A runs folder or a file in it that cannot be read or written."""
+
+
+class TrainingError(RuntimeError):
+    """A training that failed, with nothing wrong in what was asked: exit code 1, no traceback."""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from bninit.analysis.claims import ClaimResult, decide
 from bninit.analysis.metrics import METRICS
 from bninit.config import StudyArm, StudyConfig, expand, load_study, study_to_yaml
 from bninit.data.load import load
-from bninit.engines.local import Failure, LocalEngine
-from bninit.engines.plan import Job, plan_stacks
-from bninit.engines.settings import initialisation_of, resolve_device, train_settings_of
+from bninit.engines.choice import LOCAL, EngineChoice, open_engine
+from bninit.engines.driver import Failure, Outcome, train_jobs
+from bninit.engines.plan import Job, largest_stack, plan_stacks
+from bninit.engines.settings import plan_of, resolve_device, train_settings_of
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, atomic, find_runs
 from bninit.store.networks import dtype_of
-from bninit.training.loop import ReplicaPlan, seconds_per_step
+from bninit.training.loop import seconds_per_step
 
 STUDIES = "studies"
 """Folder in the runs folder for what studies find."""
@@ -95,7 +97,8 @@ def plan_study(
     """Tells what a study would train, and trains nothing; arguments as `run_study`."""
     study, arms = open_study(path, overrides=overrides)
     wanted, missing = _jobs(study, arms, _finished(Path(runs_dir)))
-    stacks = plan_stacks(missing, device=resolve_device(device))
+    on = resolve_device(device)
+    stacks = plan_stacks(missing, largest=partial(largest_stack, device=on))
     return StudyPlan(
         study=study,
         arms=arms,
@@ -140,11 +143,7 @@ def estimate_seconds(
                 dtype=dtype_of(config),
             )
             settings = train_settings_of(config, device=on)
-            plans = [
-                ReplicaPlan(seed=job.seed, initialisation=initialisation_of(job.config))
-                for job in stack
-            ]
-            measured[key] = seconds_per_step(settings, plans, data)
+            measured[key] = seconds_per_step(settings, [plan_of(job) for job in stack], data)
         total += measured[key] * config.train.epochs * config.iterations_per_epoch
     return total
 
@@ -158,6 +157,7 @@ def run_study(
     device: str = "auto",
     fail_fast: bool = False,
     only_read: bool = False,
+    engine: EngineChoice = LOCAL,
     watcher: Watcher | None = None,
 ) -> StudyResult:
     """Trains what is missing of a study, and decides its claims.
@@ -172,6 +172,7 @@ def run_study(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         fail_fast: Whether to stop at the first stack that fails; else the others go on.
         only_read: Whether to decide from the runs that are there, and train nothing.
+        engine: Which engine trains.
         watcher: Told what happens.
 
     Raises:
@@ -184,18 +185,20 @@ def run_study(
     study, arms = open_study(path, overrides=overrides)
     folder = Path(runs_dir)
     watcher = watcher or Silent()
-    failures: list[Failure] = []
-    missing: list[Job] = []
+    outcome = Outcome()
     if not only_read:
-        engine = LocalEngine(
-            runs_dir=folder,
-            device=resolve_device(device),
-            data_dir=None if data_dir is None else Path(data_dir),
-            watcher=watcher,
-        )
         _, missing = _jobs(study, arms, _finished(folder))
         try:
-            failures = engine.run(missing, keep_going=not fail_fast)
+            with open_engine(
+                engine, device=device, data_dir=None if data_dir is None else Path(data_dir)
+            ) as opened:
+                outcome = train_jobs(
+                    missing,
+                    engine=opened,
+                    runs_dir=folder,
+                    watcher=watcher,
+                    keep_going=not fail_fast,
+                )
         finally:
             watcher.close()
     runs = _finished(folder)
@@ -205,10 +208,10 @@ def run_study(
         arms=arms,
         runs={key: runs[key] for key in _keys(study, arms) if key in runs},
         claims=tuple(claims),
-        failures=tuple(failures),
+        failures=tuple(outcome.failures),
         folder=folder / STUDIES / study.name,
         seconds=time.monotonic() - began,
-        num_trained=len(missing) - sum(len(failure.jobs) for failure in failures),
+        num_trained=outcome.num_trained,
     )
     _keep(result)
     return result

@@ -11,7 +11,7 @@ import pytest
 
 import bninit
 from bninit.comparisons import check_name, compare, default_name, keep_comparison
-from bninit.engines.local import LocalEngine
+from bninit.engines import driver
 from bninit.engines.plan import Job
 from bninit.errors import UserError
 
@@ -29,15 +29,15 @@ def tiny(name: str, **init: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, int]]]:
-    """What the engine is told to train."""
+    """What the driver is told to train."""
     told: list[list[tuple[str, int]]] = []
-    run = LocalEngine.run
+    run = driver.train_jobs
 
-    def telling(self: LocalEngine, jobs: list[Job], **options: Any) -> Any:
+    def telling(jobs: list[Job], **options: Any) -> Any:
         told.append([(job.config.name, job.seed) for job in jobs])
-        return run(self, jobs, **options)
+        return run(jobs, **options)
 
-    monkeypatch.setattr(LocalEngine, "run", telling)
+    monkeypatch.setattr(driver, "train_jobs", telling)
     return told
 
 

@@ -7,9 +7,9 @@ import sys
 import typer
 
 from bninit import __version__
-from bninit.cli import compare, data, init, list_runs, report, schema, show, study, train
+from bninit.cli import compare, data, init, landscape, list_runs, report, schema, show, study, train
 from bninit.engines.stopping import TERMINATED
-from bninit.errors import UserError
+from bninit.errors import TrainingError, UserError
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("landscape")(landscape.landscape)
 app.command("list")(list_runs.list_runs)
 app.command("show")(show.show)
 app.command("data")(data.data)
@@ -62,6 +63,9 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
+    except TrainingError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         sys.exit(INTERRUPTED)

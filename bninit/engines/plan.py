@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,12 +42,12 @@ def stack_key(config: Config) -> str:
     return json.dumps({**arm, "model": model, "probes": leaf_values(config.probes)}, sort_keys=True)
 
 
-def plan_stacks(jobs: Sequence[Job], *, device: torch.device) -> list[list[Job]]:
+def plan_stacks(jobs: Sequence[Job], *, largest: Callable[[Config], int]) -> list[list[Job]]:
     """Groups jobs into stacks, in the order in which their first jobs come.
 
     Args:
         jobs: Any number of networks.
-        device: Where they train; its memory bounds the size of a stack.
+        largest: How many networks of a config may train together; see `largest_stack`.
 
     Returns:
         Every job once. Stacks of one group differ in size by at most one.
@@ -57,7 +57,7 @@ def plan_stacks(jobs: Sequence[Job], *, device: torch.device) -> list[list[Job]]
         groups.setdefault(stack_key(job.config), []).append(job)
     stacks = []
     for group in groups.values():
-        most = largest_stack(group[0].config, device=device)
+        most = largest(group[0].config)
         num_stacks = -(-len(group) // most)
         bounds = [len(group) * i // num_stacks for i in range(num_stacks + 1)]
         stacks += [group[i:j] for i, j in pairwise(bounds)]

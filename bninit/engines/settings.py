@@ -7,14 +7,19 @@ from typing import Any, cast
 import torch
 
 from bninit.config import Config
+from bninit.engines.interface import DataKey
+from bninit.engines.plan import Job
 from bninit.errors import DeviceError
 from bninit.nets.initialisers import SCHEMES, Parameters
 from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
-from bninit.training.loop import TrainSettings
+from bninit.training.loop import ReplicaPlan, TrainSettings
 from bninit.training.optimisers import OptimiserSettings
 from bninit.training.probing import ProbeSettings
+from bninit.training.records import Checkpoint
 from bninit.training.schedules import Schedule
+
+CPU = torch.device("cpu")
 
 
 def initialisation_of(config: Config) -> Initialisation:
@@ -28,7 +33,25 @@ def initialisation_of(config: Config) -> Initialisation:
     )
 
 
-def train_settings_of(config: Config, *, device: torch.device) -> TrainSettings:
+def plan_of(job: Job, *, checkpoint: Checkpoint | None = None) -> ReplicaPlan:
+    """A network to be trained.
+
+    Args:
+        job: Its config and its seed.
+        checkpoint: Where it goes on; None for the beginning.
+    """
+    return ReplicaPlan(
+        seed=job.seed, initialisation=initialisation_of(job.config), checkpoint=checkpoint
+    )
+
+
+def data_key_of(config: Config) -> DataKey:
+    """What the config's networks are trained on."""
+    data = config.data
+    return DataKey(name=data.name, val_size=data.val_size, scale=data.scale, dtype=dtype_of(config))
+
+
+def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSettings:
     """What the config's networks have in common in training."""
     optim = config.optim
     given = {

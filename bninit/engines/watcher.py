@@ -8,11 +8,15 @@ from bninit.training.records import EpochRecord
 
 
 class Watcher(Protocol):
-    """Told by an engine: for each stack `start` and then each `epoch`; at the very end `close`."""
+    """Told while training: for each stack `start`, each `epoch`, `end`; at the very end `close`.
+
+    Some engines train several stacks at a time, so each is told with its number.
+    """
 
     def start(
         self,
         *,
+        stack: int,
         labels: list[str],
         num_epochs: int,
         first_epoch: int,
@@ -21,14 +25,18 @@ class Watcher(Protocol):
         """A stack begins.
 
         Args:
+            stack: Its number.
             labels: The arm of each network, in order; `ReplicaEpoch.replica` points into it.
             num_epochs: Epochs of the whole training.
             first_epoch: Epochs that are already finished.
             steps_per_epoch: Steps of an epoch.
         """
 
-    def epoch(self, record: EpochRecord) -> None:
-        """An epoch of the stack is on record."""
+    def epoch(self, record: EpochRecord, *, stack: int) -> None:
+        """An epoch of a stack is on record."""
+
+    def end(self, *, stack: int) -> None:
+        """Nothing more comes of a stack, whatever became of it."""
 
     def note(self, text: str) -> None:
         """Something that a user should know, in one line."""
@@ -41,11 +49,20 @@ class Silent:
     """A watcher that shows nothing."""
 
     def start(
-        self, *, labels: list[str], num_epochs: int, first_epoch: int, steps_per_epoch: int
+        self,
+        *,
+        stack: int,
+        labels: list[str],
+        num_epochs: int,
+        first_epoch: int,
+        steps_per_epoch: int,
     ) -> None:
         """Shows nothing."""
 
-    def epoch(self, record: EpochRecord) -> None:
+    def epoch(self, record: EpochRecord, *, stack: int) -> None:
+        """Shows nothing."""
+
+    def end(self, *, stack: int) -> None:
         """Shows nothing."""
 
     def note(self, text: str) -> None:

@@ -24,7 +24,7 @@ def filter_normalized_direction(
     architecture: Architecture,
     state: Mapping[str, Tensor],
     *,
-    draws: Callable[[int], Tensor],
+    draws: Callable[[int, tuple[int, ...]], Tensor],
 ) -> Direction:
     """Makes a random direction whose every filter has the norm of the network's own.
 
@@ -34,7 +34,7 @@ def filter_normalized_direction(
     Args:
         architecture: The shape of the network.
         state: Its parameters, as `StackedMLP.state` gives them.
-        draws: From a 1-based linear layer to draws from N(0, 1), (fan_out, fan_in).
+        draws: From a 1-based linear layer and a shape to draws from N(0, 1) in float64.
 
     Returns:
         A change of each weight matrix, in its dtype and on its device.
@@ -43,7 +43,7 @@ def filter_normalized_direction(
     for layer, place in enumerate(linear_names(architecture), start=1):
         name = f"{place}.weight"
         weight = state[name]
-        drawn = draws(layer).to(torch.float64)
+        drawn = draws(layer, tuple(weight.shape)).clone()
         own = torch.linalg.vector_norm(weight.to("cpu", torch.float64), dim=1, keepdim=True)
         drawn *= own / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
         found[name] = drawn.to(weight.device, weight.dtype)

@@ -19,7 +19,7 @@ _GIT_SECONDS = 5.0
 def environment(
     *, device: str, data_checksum: str | None = None, stack_size: int = 1
 ) -> dict[str, Any]:
-    """Describe what a stack is about to be trained with.
+    """Describe what a stack is about to be trained with, in this process.
 
     Args:
         device: Where it trains, as torch names it.
@@ -29,24 +29,42 @@ def environment(
     Returns:
         Plain values for ``environment.json``. What cannot be found out is None.
     """
-    import torch
+    return {
+        **request(),
+        **machine(device),
+        "stack_size": stack_size,
+        "data_checksum": data_checksum,
+    }
 
+
+def request() -> dict[str, Any]:
+    """The part of `environment` that tells who asked, and when."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(sys.argv),
+        "git": git_state(Path()),
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    """The part of `environment` that tells of the process and the machine that train.
+
+    Args:
+        device: Where it trains, as torch names it.
+    """
+    import torch
+
+    return {
         "versions": {
             "python": platform.python_version(),
             **{package: _version(package) for package in _PACKAGES},
         },
-        "git": git_state(Path()),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "threads": torch.get_num_threads(),
         "device": device,
         "device_name": _device_name(device),
         "cuda": torch.version.cuda if device.startswith("cuda") else None,
-        "stack_size": stack_size,
-        "data_checksum": data_checksum,
     }
 
 

@@ -14,6 +14,10 @@ _PATIENCE_SECONDS = 0.5
 """Longer than a reader holds the lock to see whether it is free."""
 
 
+class HeldError(StoreError):
+    """Another process is training the run."""
+
+
 class RunLock:
     """The right to write in a run's folder, held by one process at a time.
 
@@ -21,7 +25,8 @@ class RunLock:
         folder: The run's folder, which exists.
 
     Raises:
-        StoreError: Another process holds it, or the folder cannot be written.
+        HeldError: Another process holds it.
+        StoreError: The folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +37,7 @@ class RunLock:
         try:
             self._lock.acquire(timeout=_PATIENCE_SECONDS, poll_interval=0.02)
         except Timeout:
-            raise StoreError(
+            raise HeldError(
                 "another process is training this run",
                 where=str(folder),
                 hint="wait until it has ended, or train other seeds meanwhile; " + START_AGAIN,

@@ -58,7 +58,7 @@ class RunWriter:
         config: Config,
         seed: int,
         *,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None = None,
         fresh: bool = False,
     ) -> Self:
         """Take a run's folder, and find out what is whole of it.
@@ -70,8 +70,7 @@ class RunWriter:
             runs_dir: The folder of all runs.
             config: The arm's config; its own seeds are not looked at.
             seed: The run's seed.
-            environment: What it is trained with, as `bninit.store.environment` tells;
-                ``stack_size`` goes into the summary, too.
+            environment: What it is trained with, as for `describe`; None when that is told later.
             fresh: Whether to remove what there is and start over.
 
         Raises:
@@ -93,7 +92,7 @@ class RunWriter:
         lock: RunLock,
         config: Config,
         seed: int,
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None,
         *,
         fresh: bool,
     ) -> None:
@@ -104,7 +103,7 @@ class RunWriter:
         self._config = config
         self._seed = seed
         self._arm = arm_id(config)
-        self._stack_size = int(environment.get("stack_size", 1))
+        self._stack_size = 1
         self.notes: list[str] = []
         atomic.remove_leftovers(folder)
         fault = check_config(folder, config, seed, any_version=fresh)
@@ -126,7 +125,18 @@ class RunWriter:
             if found.checkpoint is None:
                 self._clear()
             self._write_config()
-            self._write_environment(environment)
+            if environment is not None:
+                self.describe(environment)
+
+    def describe(self, environment: Mapping[str, Any]) -> None:
+        """Keep what the run is trained with from here on; once, and before the next epoch.
+
+        Args:
+            environment: As `bninit.store.environment` tells it; ``stack_size`` goes into the
+                summary, too.
+        """
+        self._stack_size = int(environment.get("stack_size", 1))
+        self._write_environment(environment)
 
     @property
     def rows(self) -> list[EpochMetrics]:
@@ -208,7 +218,7 @@ class RunWriter:
             diverged_step: The first step whose loss was not finite; None if all went well.
             products: How matrix products were computed, for ``environment.json``; see
                 `bninit.nets.products.routes`.
-            layers: All that probes found; None where none were taken.
+            layers: All that probes found, which is kept if the config asks for it.
 
         Raises:
             StoreError: A file cannot be written; the run is not finished then.
@@ -216,8 +226,8 @@ class RunWriter:
         """
         if (final is None) == (diverged_step is None):
             raise ValueError("a run has final figures, or else it has diverged")
-        if (layers is not None) != self._config.probes.enabled:
-            raise ValueError("there are probes where there should be none, or the other way round")
+        if layers is None and self._config.probes.enabled:
+            raise ValueError("probes are asked for, and there are none")
         num_epochs = len(self._rows) - 1
         if num_epochs < 0 or (final is not None and num_epochs != self._config.train.epochs):
             raise ValueError(f"{num_epochs} epochs are kept of {self._config.train.epochs}")
@@ -229,10 +239,10 @@ class RunWriter:
             names.STEPS: crc(steps.encode(self._losses)),
             names.FINAL: crc(data),
         }
-        if layers is None:
-            atomic.remove(self.folder / names.LAYERS)
-        else:
+        if layers is not None and self._config.probes.enabled:
             files[names.LAYERS] = self._write_layers(layers)
+        else:
+            atomic.remove(self.folder / names.LAYERS)
         if products is not None:
             told = self._environment() or {}
             atomic.write_json(self.folder / names.ENVIRONMENT, {**told, "products": dict(products)})

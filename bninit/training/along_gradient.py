@@ -50,15 +50,19 @@ class AlongGradient:
     gradient_changes: Numbers
 
     @property
-    def loss_range(self) -> Numbers:
-        """Highest minus lowest loss on the way, where it begins included, in nats, (replica,).
+    def loss_limits(self) -> tuple[Numbers, Numbers]:
+        """Lowest and highest loss on the way, where it begins included, (replica,) each.
 
-        Infinite where a loss on the way is not finite.
+        The highest is infinite where a loss on the way is not finite.
         """
-        way = np.concatenate([self.loss[:, None], self.losses], axis=1)
-        low, high = way.min(axis=1), way.max(axis=1)
-        finite = np.isfinite(way).all(axis=1)
-        span: Numbers = np.subtract(high, low, out=np.full_like(low, np.inf), where=finite)
+        way = _finite_or_inf(np.concatenate([self.loss[:, None], self.losses], axis=1))
+        return way.min(axis=1), way.max(axis=1)
+
+    @property
+    def loss_range(self) -> Numbers:
+        """Highest minus lowest loss on the way, in nats, (replica,); see `loss_limits`."""
+        low, high = self.loss_limits
+        span: Numbers = np.subtract(high, low, out=np.full_like(low, np.inf), where=low < np.inf)
         return span
 
     @property

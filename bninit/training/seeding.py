@@ -80,6 +80,19 @@ def bias_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.
     return lambda family, shape: _raw(seed, bias_stream(layer, family), family, shape)
 
 
+def direction_draws(seed: int, direction: int) -> Callable[[int, tuple[int, ...]], torch.Tensor]:
+    """Make the source of a random direction, as `bninit.nets.directions` wants it.
+
+    Args:
+        seed: Any integer.
+        direction: As in `direction_stream`.
+
+    Returns:
+        A function from a layer and a shape to float64 draws from N(0, 1), equal at each call.
+    """
+    return lambda layer, shape: _raw(seed, direction_stream(direction, layer), "normal", shape)
+
+
 def _raw(seed: int, name: str, family: str, shape: tuple[int, ...]) -> torch.Tensor:
     stream = generator(seed, name)
     match family:

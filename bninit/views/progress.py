@@ -25,12 +25,15 @@ _NARROW = 64
 
 _REFRESHES_PER_SECOND = 4
 
+_MOST_STACKS = 4
+"""Stacks in the live display; of more, their number."""
+
 
 class TrainingProgress:
-    """Shows the trainings of stacks, one after another, on standard error.
+    """Shows the trainings of stacks, one or several at a time, on standard error.
 
     A context manager, and a watcher for `bninit.engines`. On a terminal the display is renewed
-    while a stack trains and leaves one line behind when it is done. Into files, pipes and logs,
+    while stacks train, and each leaves one line behind when it is done. Into files, pipes and logs,
     and on terminals that cannot move the cursor, it writes a line for each epoch.
 
     Args:
@@ -51,7 +54,7 @@ class TrainingProgress:
         # that moves the cursor is not.
         self._is_live = _can_move_cursor(self._console) if live is None else live
         self._clock = clock
-        self._state: _State | None = None
+        self._states: dict[int, _State] = {}
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -68,22 +71,24 @@ class TrainingProgress:
     def start(
         self,
         *,
+        stack: int = 0,
         labels: Sequence[str],
         num_epochs: int,
         first_epoch: int = 0,
         steps_per_epoch: int,
     ) -> None:
-        """A stack begins.
+        """A stack begins; one of the same number has ended.
 
         Args:
+            stack: Its number.
             labels: The arm of each network, in order.
             num_epochs: Epochs of the whole training.
             first_epoch: Epochs that are already finished.
             steps_per_epoch: Steps of an epoch.
         """
-        self._leave()
+        self.end(stack=stack)
         now = self._clock()
-        self._state = _State(
+        state = self._states[stack] = _State(
             label=_label(labels),
             # Networks of one arm differ by their seeds alone.
             noun="seed" if len(set(labels)) == 1 else "network",
@@ -96,10 +101,10 @@ class TrainingProgress:
             finished=float(first_epoch),
         )
         if first_epoch:
-            self.note(f"{self._state.label}: goes on after epoch {first_epoch}")
-        if self._is_live:
+            self.note(f"{state.label}: goes on after epoch {first_epoch}")
+        if self._is_live and self._live is None:
             self._live = Live(
-                _Display(lambda: self._state, self._clock),
+                _Display(lambda: list(self._states.values()), self._clock),
                 console=self._console,
                 refresh_per_second=_REFRESHES_PER_SECOND,
                 transient=True,
@@ -107,37 +112,51 @@ class TrainingProgress:
             )
             self._live.start(refresh=True)
 
-    def step(self, fraction: float) -> None:
+    def step(self, fraction: float, *, stack: int = 0) -> None:
         """Within an epoch.
 
         Args:
             fraction: How much of the epoch is done, in [0, 1].
+            stack: The stack's number.
         """
-        if self._state is not None:
-            epoch = int(self._state.finished) if fraction < 1 else self._state.finished
-            self._state = replace(self._state, finished=epoch + fraction, at=self._clock())
+        state = self._states.get(stack)
+        if state is not None:
+            epoch = int(state.finished) if fraction < 1 else state.finished
+            self._states[stack] = replace(state, finished=epoch + fraction, at=self._clock())
 
-    def epoch(self, record: EpochRecord) -> None:
-        """An epoch of the stack is on record.
+    def epoch(self, record: EpochRecord, *, stack: int = 0) -> None:
+        """An epoch of a stack is on record.
 
         Raises:
-            RuntimeError: No stack has begun.
+            RuntimeError: The stack has not begun.
         """
-        if self._state is None:
+        if stack not in self._states:
             raise RuntimeError("an epoch comes after the start of a stack")
+        state = self._states[stack]
         seen = spread_of_epoch(record)
         now = self._clock()
-        self._state = replace(
-            self._state,
+        state = self._states[stack] = replace(
+            state,
             seen=seen,
-            num_diverged=self._state.num_diverged + seen.num_diverged,
+            num_diverged=state.num_diverged + seen.num_diverged,
             finished=float(seen.epoch),
             at=now,
             # What happens before the first record is not an epoch's time.
-            began=now if self._state.seen is None and seen.epoch == 0 else self._state.began,
+            began=now if state.seen is None and seen.epoch == 0 else state.began,
         )
         if not self._is_live:
-            self._print(self._state.line())
+            self._print(state.line())
+
+    def end(self, *, stack: int = 0) -> None:
+        """Nothing more comes of a stack; on a terminal, one line of it stays."""
+        state = self._states.pop(stack, None)
+        if state is None or not self._is_live:
+            return
+        if not self._states and self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+        if state.seen is not None:
+            self._print(state.line())
 
     def note(self, line: str) -> None:
         """Something that a user should know, in one line."""
@@ -145,15 +164,8 @@ class TrainingProgress:
 
     def close(self) -> None:
         """Nothing more comes; gives the terminal back. May be called more than once."""
-        self._leave()
-
-    def _leave(self) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
-            if self._state is not None and self._state.seen is not None:
-                self._print(self._state.line())
-        self._state = None
+        for stack in list(self._states):
+            self.end(stack=stack)
 
     def _print(self, line: str) -> None:
         plain = Text(line)
@@ -229,15 +241,19 @@ class _State:
 class _Display:
     """The live display, made anew at each refresh to the width that there is."""
 
-    def __init__(self, state: Callable[[], _State | None], clock: Callable[[], float]) -> None:
-        self._state = state
+    def __init__(self, states: Callable[[], list[_State]], clock: Callable[[], float]) -> None:
+        self._states = states
         self._clock = clock
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        state = self._state()
-        if state is None:
-            return
-        width = options.max_width
+        states = self._states()
+        # All of it has to fit on the screen: what has scrolled away cannot be renewed.
+        for state in states[:_MOST_STACKS]:
+            yield from self._stack(state, width=options.max_width)
+        if len(states) > _MOST_STACKS:
+            yield Text(f"and {text.plural(len(states) - _MOST_STACKS, 'more stack')}")
+
+    def _stack(self, state: _State, *, width: int) -> RenderResult:
         left = state.seconds_left(self._clock())
         time_left = "time left: not known yet" if left is None else f"{text.seconds(left)} left"
         done = state.finished - state.first_epoch

@@ -174,12 +174,14 @@ def test_wrong_input_is_one_error(trained: Path, arguments: list[str], told: str
     assert sorted(trained.rglob("*")) == before, "nothing is left behind"
 
 
-def test_two_processes_on_one_run(trained: Path) -> None:
+def test_of_two_processes_on_one_run_the_second_waits_and_takes_over(trained: Path) -> None:
     command = ["train", "--config", "tiny.yaml", "--runs-dir", "shared", "--epochs", "2000"]
     with started(*command, cwd=trained) as first:
         wait_for("epoch 1/", first)
-        second = bninit(*command, cwd=trained)
-        assert second.returncode == 2
-        assert "another process" in second.stderr
-        assert first.poll() is None, "the first goes on"
-        first.kill()
+        with started(*command, cwd=trained) as second:
+            wait_for("waiting for 3 networks that another process is training", second)
+            assert first.poll() is None, "the first goes on"
+            first.kill()
+            wait_for("goes on after epoch", second)
+            wait_for("epoch", second)
+            second.kill()

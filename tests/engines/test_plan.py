@@ -5,11 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bninit.config import config_from_dict
-from bninit.engines.plan import MOST_ON_CPU, Job, bytes_per_network, plan_stacks, stack_key
+from bninit.config import Config, config_from_dict
+from bninit.engines.plan import (
+    MOST_ON_CPU,
+    Job,
+    bytes_per_network,
+    largest_stack,
+    plan_stacks,
+    stack_key,
+)
 from bninit.nets.architecture import Architecture
 
-CPU = torch.device("cpu")
+
+def on_cpu(config: Config) -> int:
+    return largest_stack(config, device=torch.device("cpu"))
 
 
 def _jobs(num_seeds: int, **model: object) -> list[Job]:
@@ -19,19 +28,19 @@ def _jobs(num_seeds: int, **model: object) -> list[Job]:
 
 def test_seeds_of_one_arm_are_one_stack() -> None:
     jobs = _jobs(5)
-    assert plan_stacks(jobs, device=CPU) == [jobs]
+    assert plan_stacks(jobs, largest=on_cpu) == [jobs]
 
 
 def test_schemes_share_a_stack_and_placements_do_not() -> None:
     he, zeros = _jobs(2), _jobs(2, init={"scheme": "zeros"})
     pre = _jobs(2, norm={"placement": "pre"})
-    assert plan_stacks([*he, *pre, *zeros], device=CPU) == [[*he, *zeros], pre]
+    assert plan_stacks([*he, *pre, *zeros], largest=on_cpu) == [[*he, *zeros], pre]
 
 
 @pytest.mark.parametrize("num_jobs", [1, MOST_ON_CPU, MOST_ON_CPU + 1, 3 * MOST_ON_CPU - 1])
 def test_every_job_once_in_stacks_of_even_size(num_jobs: int) -> None:
     jobs = _jobs(num_jobs)
-    stacks = plan_stacks(jobs, device=CPU)
+    stacks = plan_stacks(jobs, largest=on_cpu)
     assert [job for stack in stacks for job in stack] == jobs
     sizes = [len(stack) for stack in stacks]
     assert max(sizes) <= MOST_ON_CPU
@@ -65,7 +74,7 @@ def test_names_seeds_and_devices_do_not() -> None:
 
 def test_large_networks_train_in_small_stacks() -> None:
     jobs = _jobs(8, hidden=[4096] * 6)
-    assert all(len(stack) < 8 for stack in plan_stacks(jobs, device=CPU))
+    assert all(len(stack) < 8 for stack in plan_stacks(jobs, largest=on_cpu))
 
 
 def test_the_estimate_of_memory_covers_weights_and_signals() -> None:

@@ -14,6 +14,7 @@ from bninit.nets.reference import build_sequential
 from bninit.nets.slices import BATCH, RUNNING, slice_losses
 from bninit.nets.stack import StackedMLP
 from bninit.training.evaluation import evaluate
+from bninit.training.seeding import direction_draws
 
 BuildStack = Callable[..., StackedMLP]
 WIDTHS = (6, 9, 7, 10)
@@ -29,11 +30,7 @@ def examples(size: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
 def direction(
     architecture: Architecture, state: dict[str, torch.Tensor], *, number: int = 1
 ) -> Direction:
-    def draws(layer: int) -> torch.Tensor:
-        fan_in, fan_out = architecture.fans()[layer - 1]
-        generator = torch.Generator().manual_seed(100 * number + layer)
-        return torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
-
+    draws = direction_draws(0, number)
     return filter_normalized_direction(architecture, state, draws=draws)
 
 
