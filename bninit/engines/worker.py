@@ -151,7 +151,10 @@ def _take(checkpoint_of: Callable[[], Checkpoint]) -> _Kept:
     checkpoint = checkpoint_of()
     return _Kept(
         replace(
-            checkpoint, network=_on_cpu(checkpoint.network), optimiser=_on_cpu(checkpoint.optimiser)
+            checkpoint,
+            network=_on_cpu(checkpoint.network),
+            optimiser=_on_cpu(checkpoint.optimiser),
+            probes=_on_cpu(checkpoint.probes),
         )
     )
 
