@@ -110,26 +110,29 @@ def smallest_gpu_bytes(ray: Any, nodes: list[dict[str, Any]]) -> int:
     Raises:
         DeviceError: There is no GPU, or torch cannot use it there.
     """
+    with_gpus = [node["NodeID"] for node in nodes if node["Resources"].get("GPU", 0.0) > 0]
+    if not with_gpus:
+        raise DeviceError(
+            "the cluster has no GPU", where=f"{_OPTION} --device cuda", hint="use --device cpu"
+        )
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    found = [
-        ray.remote(num_cpus=0, num_gpus=0.01)(_gpu_bytes)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote()
-        for node in nodes
-        if node["Resources"].get("GPU", 0.0) > 0
+    ask = ray.remote(num_cpus=0, num_gpus=0.01)(_gpu_bytes)
+    asked = [
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        for node in with_gpus
     ]
     try:
-        known: list[int] = [size for size in ray.get(found, timeout=_SECONDS_TO_ASK_A_GPU) if size]
+        found: list[int] = ray.get(asked, timeout=_SECONDS_TO_ASK_A_GPU)
     except (ray.exceptions.RayError, TimeoutError) as error:
         raise DeviceError(f"a GPU of the cluster does not answer: {error}", where=_OPTION) from None
-    if len(known) < len(found) or not known:
+    if not min(found):
         raise DeviceError(
-            "torch cannot use the GPUs of the cluster" if found else "the cluster has no GPU",
+            "torch cannot use the GPUs of the cluster",
             where=f"{_OPTION} --device cuda",
-            hint="use --device cpu",
+            hint="is a torch with CUDA installed on its machines? else use --device cpu",
         )
-    return min(known)
+    return min(found)
 
 
 def _gpu_bytes() -> int:
