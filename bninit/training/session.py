@@ -128,19 +128,11 @@ class Session:
             )
         self._warm_up()
 
-    def run_epoch(
-        self,
-        *,
-        stop: Callable[[], bool] = never,
-        before_step: Callable[[int, Tensor], None] | None = None,
-    ) -> npt.NDArray[np.floating]:
+    def run_epoch(self, *, stop: Callable[[], bool] = never) -> npt.NDArray[np.floating]:
         """Trains to the end of an epoch, or until told to stop.
 
         Args:
             stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
-            before_step: Called before each step with its 1-based number, counted from the start of
-                the training, and its examples, (replica, batch). It may look at the network, and
-                changes nothing of it.
 
         Returns:
             The loss of each step of the epoch that is done, (replica, step).
@@ -157,8 +149,6 @@ class Session:
         with torch.no_grad():
             steps = batches(order, batch_size=settings.batch_size, last_batch=settings.last_batch)
             for index in islice(steps, self.begun.shape[1], None):
-                if before_step is not None:
-                    before_step(self.step + len(losses) + 1, index)
                 self.prober.before_step(
                     self.step + len(losses), next_batch=index, learning_rate=self.lr
                 )
