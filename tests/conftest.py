@@ -7,6 +7,7 @@ import os
 # Before torch is imported: two workers of two threads each would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +73,17 @@ claims:
      left: {model.norm.input: true}, right: {model.norm.input: false}, expect: greater}
 """
 """Every kind of claim, runs that diverge, runs that never get there, and markup to be escaped."""
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Adds up what tests counted with ``record_property("count: ...", number)``."""
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, number in report.user_properties if report.when == "call" else []:
+            if name.startswith("count: "):
+                totals[name.removeprefix("count: ")] += number
+    for name, number in totals.items():
+        terminalreporter.write_line(f"{number:,} {name}")
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,8 @@ def is_finished(runs_dir: str | os.PathLike[str], config: Config, seed: int) -> 
     folder = names.run_folder(runs_dir, config, seed)
     if not all((folder / name).exists() for name in (names.SUMMARY, names.CONFIG)):
         return False
+    if (folder / names.CHECKPOINT).exists():
+        return False  # killed before it was removed, and only to be tidied up
     if check_config(folder, config, seed) is not None:
         return False
     found = inspect(folder, arm=arm_id(config), seed=seed)
