@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,11 @@ class BatchNorm:
             2 of the paper: such a pass is made by `collect`, and training tracks nothing).
         dtype: Of parameters and statistics.
         device: Where they are.
+
+    Attributes:
+        observer: Called in each forward pass in training with the mean of every unit, the
+            reciprocal of sqrt(v + eps), (replica * feature,) each, and the number of examples; it
+            may read them, and no more.
     """
 
     def __init__(
@@ -70,8 +76,9 @@ class BatchNorm:
         self.running_mean = torch.zeros_like(ones)
         self.running_var = ones.clone()
         self.num_batches_tracked = torch.zeros(num_replicas, dtype=torch.int64, device=device)
-        self._eps = eps
-        self._momentum = momentum
+        self.eps = eps
+        self.momentum = momentum
+        self.observer: Callable[[Tensor, Tensor, int], None] | None = None
         self._running = running
         self._collecting = False
         self._batch = _Statistics(torch.zeros_like(ones), ones.clone())
@@ -113,7 +120,7 @@ class BatchNorm:
             None if kept is None else kept.var.view(-1),
             training,
             new_weight,
-            self._eps,
+            self.eps,
             out=out.view(channels),
             save_mean=mean,
             save_invstd=invstd,
@@ -122,6 +129,8 @@ class BatchNorm:
             self._track(kept)
             self._x = x
             self._batch_statistics = (mean, invstd)
+            if self.observer is not None:
+                self.observer(mean, invstd, x.size(2))
         return out
 
     def backward(self, dy: Tensor) -> Tensor:
@@ -141,7 +150,7 @@ class BatchNorm:
             mean,
             invstd,
             True,
-            self._eps,
+            self.eps,
             [True, affine, affine],
         )
         if self.gamma is not None and self.beta is not None:
@@ -164,7 +173,7 @@ class BatchNorm:
         if not training:
             return running, 0.0
         if self._running == EMA:
-            return running, self._momentum
+            return running, self.momentum
         # The weight 1/n changes from step to step, and so cannot be the constant that the kernel
         # takes: it writes the batch's own statistics, and `_track` averages them.
         tracks = self._collecting or self._running == CUMULATIVE
