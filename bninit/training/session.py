@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
+from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.batches import DROP, epoch_order
@@ -52,6 +53,7 @@ class TrainSettings:
         batch_size: Examples of a step.
         last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
         dtype: Of parameters, signals and data.
+        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
         device: Where all of it is.
         probes: What is read inside the networks on the way, which changes nothing in them; None
             for nothing.
@@ -65,6 +67,7 @@ class TrainSettings:
     batch_size: int = 128
     last_batch: str = DROP
     dtype: torch.dtype = torch.float32
+    precision: str = FULL
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     probes: ProbeSettings | None = None
 
@@ -269,6 +272,7 @@ class Session:
                 for plan in self.plans
             ],
             device=settings.device,
+            precision=settings.precision,
         )
 
     def _next_batch(self) -> Tensor:
