@@ -8,21 +8,16 @@ the same raw draws, and so do networks of different precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Unpack
 
 import torch
 
-from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, SCHEMES, Layer, Parameters, Scheme
+from bninit.nets.initialisers import BIAS_SCHEMES, SCHEMES, Layer, Parameters, Scheme
+from bninit.nets.laws import TRUNCATED_SD, TRUNCATION, law_size, layer_law
 
 Draws = Callable[[str, tuple[int, ...]], torch.Tensor]
 """From "normal" or "uniform" and a shape: float64 draws from N(0, 1) or from [0, 1), on the CPU."""
-
-TRUNCATION = 2.0
-"""Where a truncated normal is cut, in standard deviations of the normal that is cut."""
-
-TRUNCATED_SD = 0.87962566103423978
-"""Standard deviation of N(0, 1) cut at 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)), as in Keras, JAX."""
 
 
 def draw_weight(
@@ -53,7 +48,7 @@ def draw_weight(
         ValueError: The scheme is unknown, a parameter is missing, is not one of the scheme's, or
             is out of range.
     """
-    row, layer = _asked(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
+    row, layer = layer_law(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
     return _draw(row, layer, (fan_out, fan_in), draws).to(dtype)
 
 
@@ -86,68 +81,14 @@ def draw_bias(
     Raises:
         ValueError: As `draw_weight`.
     """
-    row, layer = _asked(
+    row, layer = layer_law(
         BIAS_SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, std=std, limit=limit, value=value
     )
     return _draw(row, layer, (fan_out,), draws).to(dtype)
 
 
-def weight_sd(scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]) -> float:
-    """Tell the standard deviation of one weight under a scheme's law.
-
-    A limit l gives l / sqrt(3). Truncated laws keep the standard deviation of the uncut ones. An
-    entry of an orthogonal matrix has variance gain^2 / max(fan_in, fan_out), because its
-    shorter side consists of unit vectors of the longer one; for `lsuv` this is the start, and
-    the data decide the rest.
-
-    Args:
-        scheme: A key of `SCHEMES`.
-        fan_in: Units that the layer reads.
-        fan_out: Units of the layer.
-        **parameters: What the scheme takes of `Parameters`.
-
-    Raises:
-        ValueError: As `draw_weight`.
-    """
-    row, layer = _asked(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
-    size = _size(row, layer)
-    match row.family:
-        case "none":
-            return 0.0
-        case "normal":
-            return size
-        case "uniform":
-            return size / math.sqrt(3)
-        case _:
-            return size / math.sqrt(max(fan_in, fan_out))
-
-
-def weight_limit(
-    scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]
-) -> float | None:
-    """Tell the largest absolute value that a weight can have under a scheme's law.
-
-    Args:
-        scheme: A key of `SCHEMES`.
-        fan_in: Units that the layer reads.
-        fan_out: Units of the layer.
-        **parameters: What the scheme takes of `Parameters`.
-
-    Returns:
-        The limit, or None where the law has none (an uncut normal).
-
-    Raises:
-        ValueError: As `draw_weight`.
-    """
-    row, layer = _asked(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
-    size = _size(row, layer)
-    if row.family == "normal":
-        return size * TRUNCATION / TRUNCATED_SD if layer.truncated else None
-    return abs(size)
-
-
 def _draw(row: Scheme, layer: Layer, shape: tuple[int, ...], draws: Draws) -> torch.Tensor:
-    size = _size(row, layer)
+    size = law_size(row, layer)
     match row.family:
         case "none":
             return torch.full(shape, size, dtype=torch.float64)
@@ -158,10 +99,6 @@ def _draw(row: Scheme, layer: Layer, shape: tuple[int, ...], draws: Draws) -> to
             return (draws("uniform", shape) * 2 - 1) * size
         case _:
             return _orthogonalize(draws("normal", shape)) * size
-
-
-def _size(row: Scheme, layer: Layer) -> float:
-    return layer.gain * row.size(layer)
 
 
 def _truncate(raw: torch.Tensor) -> torch.Tensor:
@@ -194,33 +131,3 @@ def _orthogonalize(raw: torch.Tensor) -> torch.Tensor:
     q, r = torch.linalg.qr(raw)
     signs: torch.Tensor = torch.where(torch.diagonal(r) < 0, -1.0, 1.0)
     return q.mul(signs)
-
-
-def _asked(
-    table: Mapping[str, Scheme],
-    scheme: str,
-    *,
-    fan_in: int,
-    fan_out: int,
-    **parameters: Unpack[Parameters],
-) -> tuple[Scheme, Layer]:
-    """Look a scheme up and check what it was given against what it takes."""
-    if scheme not in table:
-        of = f" (another name of {ALIASES[scheme][0]})" if scheme in ALIASES else ""
-        raise ValueError(f"unknown scheme {scheme!r}{of}; there are {', '.join(table)}")
-    row = table[scheme]
-    layer = Layer(fan_in=fan_in, fan_out=fan_out, **parameters)
-    if min(fan_in, fan_out) < 1:
-        raise ValueError(f"fan_in {fan_in} and fan_out {fan_out} must be at least 1")
-    left_out = Layer(fan_in=fan_in, fan_out=fan_out)
-    for name in ("gain", "std", "limit", "value", "truncated"):
-        setting = getattr(layer, name)
-        if name in row.needs and setting is None:
-            raise ValueError(f"scheme {scheme} needs {name}")
-        if name not in row.takes and setting != getattr(left_out, name):
-            raise ValueError(f"scheme {scheme} takes no {name}, and got {setting}")
-    for name in ("gain", "std", "limit"):
-        setting = getattr(layer, name)
-        if setting is not None and not 0 <= setting < math.inf:
-            raise ValueError(f"{name} is {setting}, and must be finite and not negative")
-    return row, layer
