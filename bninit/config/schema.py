@@ -149,8 +149,8 @@ class TrainConfig(Section):
     precision: Annotated[Literal["float32", "float64", "bf16", "tf32"], OneOf("a precision")] = (
         Field(
             default="float32",
-            description="float32 or float64 arithmetic; bf16 or tf32 (GPU only): float32 in all but "
-            "the factors of matrix products",
+            description="float32 or float64 arithmetic; bf16 or tf32 (on a GPU): float32, "
+            "but for the factors of matrix products",
         )
     )
     tensorboard: bool = Field(
