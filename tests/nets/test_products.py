@@ -95,7 +95,7 @@ def test_a_library_with_other_bits_in_batches_is_found_out(
     assert route(a, b) == EACH
     calls.clear()
     multiply(a, b, out=found)
-    assert calls == []
+    assert calls == [1] * size
 
 
 def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.M
     for _ in range(3):
         multiply(a, b, out=out)
     assert route(a, b) == BATCHED
-    assert calls == [4] * 4  # one trial, three products
+    assert calls == [1] * 4 + [4] * 4  # one trial, three products
 
 
 def test_the_values_have_no_say_in_the_route() -> None:
