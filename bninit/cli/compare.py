@@ -96,8 +96,8 @@ def compare(
         engine=EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack),
         watcher=None if no_train else TrainingProgress(),
     )
-    print_comparison(found, form=form.value)
     folder = comparisons.keep_comparison(found, runs_dir=runs_dir, name=name)
+    print_comparison(found, form=form.value)
     typer.echo(f"report and pictures: {folder}", err=True)
 
 
