@@ -96,7 +96,7 @@ def plan_study(
 ) -> StudyPlan:
     """Tells what a study would train, and trains nothing; arguments as `run_study`."""
     study, arms = open_study(path, overrides=overrides)
-    wanted, missing = _jobs(study, arms, _finished(Path(runs_dir)))
+    wanted, missing = _jobs(study, arms, _finished(Path(runs_dir), arms))
     on = resolve_device(device)
     stacks = plan_stacks(missing, largest=partial(largest_stack, device=on))
     return StudyPlan(
@@ -187,7 +187,7 @@ def run_study(
     watcher = watcher or Silent()
     outcome = Outcome()
     if not only_read:
-        _, missing = _jobs(study, arms, _finished(folder))
+        _, missing = _jobs(study, arms, _finished(folder, arms))
         try:
             with open_engine(
                 engine, device=device, data_dir=None if data_dir is None else Path(data_dir)
@@ -201,7 +201,7 @@ def run_study(
                 )
         finally:
             watcher.close()
-    runs = _finished(folder)
+    runs = _finished(folder, arms)
     claims = decide(study.claims, arms, runs) if study.claims else []
     result = StudyResult(
         study=study,
@@ -244,13 +244,15 @@ def _keep(result: StudyResult) -> None:
     atomic.write_text(result.folder / "verdicts.json", text + "\n")
 
 
-def _finished(runs_dir: Path) -> dict[tuple[str, int], Run]:
+def _finished(runs_dir: Path, arms: Sequence[StudyArm]) -> dict[tuple[str, int], Run]:
+    """The runs of some arms that are finished, with the probes that are asked for."""
     if not runs_dir.exists():
         return {}
+    configs = {arm.id: arm.config for arm in arms}
     return {
         (run.arm, run.seed): run
         for run in find_runs(runs_dir)
-        if run.status in ("done", "diverged")
+        if run.arm in configs and run.answers(configs[run.arm])
     }
 
 

@@ -223,7 +223,7 @@ def _find_finished(arm: AskedArm, kept: Sequence[Run]) -> None:
     others = [run for run in kept if run.arm == arm.id and run.seed in arm.seeds]
     others.sort(key=lambda run: run.name != arm.config.name)
     for run in others:
-        if run.seed not in arm.finished and run.status in FINISHED:
+        if run.seed not in arm.finished and run.answers(arm.config):
             arm.finished[run.seed] = run
     arm.finished = {seed: run for seed, run in arm.finished.items() if seed in arm.seeds}
 

@@ -7,7 +7,19 @@ import sys
 import typer
 
 from bninit import __version__
-from bninit.cli import compare, data, init, landscape, list_runs, report, schema, show, study, train
+from bninit.cli import (
+    bench,
+    compare,
+    data,
+    init,
+    landscape,
+    list_runs,
+    report,
+    schema,
+    show,
+    study,
+    train,
+)
 from bninit.engines.stopping import TERMINATED
 from bninit.errors import TrainingError, UserError
 
@@ -34,6 +46,7 @@ app.command("show")(show.show)
 app.command("data")(data.data)
 app.command("init")(init.init)
 app.command("schema")(schema.schema)
+app.command("bench")(bench.bench)
 
 
 def _version(asked: bool) -> None:

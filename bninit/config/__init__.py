@@ -3,7 +3,7 @@
 Modules:
     source: Plain values and their places.
     yaml_source, yaml_events: Reading YAML safely.
-    fields, model, optim, schema: The keys, as pydantic models.
+    fields, model, optim, probes, schema: The keys, as pydantic models.
     load, draft, messages, nearest: From a source to a model, or to all that is wrong with it.
     overrides: ``--set`` and ``--seeds``.
     identity: What an arm is, and its id.
@@ -29,6 +29,7 @@ from bninit.config.load import config_from_dict, load_config, load_model
 from bninit.config.model import BiasConfig, InitConfig, ModelConfig, NormConfig
 from bninit.config.optim import OptimConfig, ScheduleConfig
 from bninit.config.overrides import Override, apply_overrides, parse_override, parse_seeds
+from bninit.config.probes import ProbesConfig
 from bninit.config.schema import SCHEMA_VERSION, Config, DataConfig, TrainConfig, leaf_values
 from bninit.config.source import Place, Source, from_values
 from bninit.config.starter import starter
@@ -76,6 +77,7 @@ __all__ = [
     "OptimConfig",
     "Override",
     "Place",
+    "ProbesConfig",
     "ScheduleConfig",
     "Sides",
     "Source",

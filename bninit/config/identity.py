@@ -16,6 +16,7 @@ _UNDECISIVE = (
     ("train", "seeds"),
     ("train", "device"),
     ("train", "tensorboard"),
+    ("probes",),
 )
 
 
@@ -23,8 +24,8 @@ def arm_dict(config: Config) -> dict[str, Any]:
     """Return what decides the result of a training, as plain nested values.
 
     Every key that plays a part is there, defaults included, so that a changed default is another
-    arm. Left out are the name, seeds, device, TensorBoard and targets; batch norm's parameters
-    where there is no batch norm; and the law of the biases where there are none.
+    arm. Left out are the name, seeds, device, TensorBoard, probes and targets; batch norm's
+    parameters where there is no batch norm; and the law of the biases where there are none.
 
     Args:
         config: The config.

@@ -20,6 +20,7 @@ INIT: Path = ("model", "init")
 BIAS: Path = ("model", "init", "bias")
 OPTIM: Path = ("optim",)
 SCHEDULE: Path = ("optim", "schedule")
+PROBES: Path = ("probes",)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def _unfolded(setting: Setting) -> Iterator[Setting]:
         parts = {"name": value}
     elif setting.path == BIAS and isinstance(value, int | float) and not isinstance(value, bool):
         parts = {"scheme": "constant", "value": value}
+    elif setting.path == PROBES and isinstance(value, bool):
+        parts = {"enabled": value}
     for key, part in parts.items():
         yield Setting((*setting.path, key), part, setting.origin, setting.key_origin)
     if not parts:

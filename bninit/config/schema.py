@@ -25,6 +25,7 @@ from bninit.config.fields import (
 )
 from bninit.config.model import ModelConfig
 from bninit.config.optim import OptimConfig
+from bninit.config.probes import ProbesConfig
 from bninit.config.source import shown_value
 from bninit.data.catalog import DATASETS, SCALES, Scale
 
@@ -168,6 +169,11 @@ class Config(Section):
     model: ModelConfig = Field(default_factory=ModelConfig, description="the network")
     optim: OptimConfig = Field(default_factory=OptimConfig, description="the optimiser")
     train: TrainConfig = Field(default_factory=TrainConfig, description="the training")
+    probes: Annotated[ProbesConfig, AlsoAccepts({"type": "boolean"})] = Field(
+        default_factory=ProbesConfig,
+        description="what is measured inside the networks; true or false is short for {enabled: "
+        "...}",
+    )
     targets: Targets = Field(
         default=(0.95, 0.97, 0.98),
         max_length=100,
@@ -179,6 +185,13 @@ class Config(Section):
         """Batches per epoch: rounded down with ``last_batch: drop``, up with ``keep``."""
         num_full, rest = divmod(self.data.num_train, self.train.batch_size)
         return num_full + (1 if rest and self.train.last_batch == "keep" else 0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold_probes(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("probes"), bool):
+            return {**data, "probes": {"enabled": data["probes"]}}
+        return data
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Config:

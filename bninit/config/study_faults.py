@@ -25,7 +25,7 @@ _OF_STUDY = {
     ("train", "seeds"): "the seeds of a study are those at its top, for all arms",
     ("schema_version",): "the version stands at the top of the file",
 }
-_NO_AXES = (("train", "device"), ("train", "tensorboard"))
+_NO_AXES = (("train", "device"), ("train", "tensorboard"), ("probes",))
 
 
 class StudyFaults:
@@ -114,7 +114,7 @@ class StudyFaults:
             if _gives(setting, path):
                 self.tell(setting.key_origin, f"an arm cannot set {dotted(path)}", why, of_key=True)
                 return False
-        if varies and setting.path in _NO_AXES:
+        if varies and any(setting.path[: len(path)] == path for path in _NO_AXES):
             what = f"{key} makes no difference to what is trained"
             self.tell(setting.key_origin, what, "put it under base or set", of_key=True)
             return False

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from bninit.store import EventWriter, RunWriter
+from bninit.training.probing import rows_of
 from bninit.training.records import Checkpoint, FinalRecord, ReplicaEpoch
 
 
@@ -46,7 +47,7 @@ class Keeper:
         if self._events is not None:
             self._events.epoch(record.metrics)
         if diverged:
-            self._writer.finish(self._last.network, None, record.diverged_step, products=products)
+            self._finish(None, record.diverged_step, products=products)
 
     def cut(self, checkpoint: Checkpoint) -> None:
         """Keeps what is done of an epoch that is left before its end."""
@@ -54,5 +55,17 @@ class Keeper:
 
     def finish(self, record: FinalRecord, *, products: Mapping[str, str]) -> None:
         """Keeps the end."""
-        assert self._last is not None, "an epoch or a checkpoint comes before the end"
-        self._writer.finish(self._last.network, record, None, products=products)
+        self._finish(record, None, products=products)
+
+    def _finish(
+        self, final: FinalRecord | None, diverged_step: int | None, *, products: Mapping[str, str]
+    ) -> None:
+        last = self._last
+        assert last is not None, "an epoch or a checkpoint comes before the end"
+        self._writer.finish(
+            last.network,
+            final,
+            diverged_step,
+            products=products,
+            layers=rows_of(last.probes) if last.probes else None,
+        )

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 
-from bninit.config import Config, arm_dict
+from bninit.config import Config, arm_dict, leaf_values
 from bninit.nets.architecture import Architecture
 from bninit.store.networks import architecture_of, dtype_of
 
@@ -39,7 +39,7 @@ def stack_key(config: Config) -> str:
     """Configs with equal keys can train in one stack: all but the initial values is the same."""
     arm = arm_dict(config)
     model = {key: value for key, value in arm["model"].items() if key != "init"}
-    return json.dumps({**arm, "model": model}, sort_keys=True)
+    return json.dumps({**arm, "model": model, "probes": leaf_values(config.probes)}, sort_keys=True)
 
 
 def plan_stacks(jobs: Sequence[Job], *, largest: Callable[[Config], int]) -> list[list[Job]]:

@@ -15,6 +15,7 @@ from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
 from bninit.training.loop import ReplicaPlan, TrainSettings
 from bninit.training.optimisers import OptimiserSettings
+from bninit.training.probing import ProbeSettings
 from bninit.training.records import Checkpoint
 from bninit.training.schedules import Schedule
 
@@ -78,6 +79,19 @@ def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSet
         last_batch=config.train.last_batch,
         dtype=dtype_of(config),
         device=device,
+        probes=_probes_of(config),
+    )
+
+
+def _probes_of(config: Config) -> ProbeSettings | None:
+    probes = config.probes
+    if not probes.enabled:
+        return None
+    return ProbeSettings(
+        groups=probes.groups,
+        batch_size=probes.batch_size,
+        steps_per_doubling=probes.steps_per_doubling,
+        units=probes.units,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,11 @@ class BatchNorm:
             2 of the paper: such a pass is made by `collect`, and training tracks nothing).
         dtype: Of parameters and statistics.
         device: Where they are.
+
+    Attributes:
+        observer: Called in each forward pass in training with the mean of every unit, the
+            reciprocal of sqrt(v + eps), (replica * feature,) each, and the number of examples; it
+            may read them, and no more.
     """
 
     def __init__(
@@ -61,8 +68,9 @@ class BatchNorm:
         self.running_mean = torch.zeros_like(ones)
         self.running_var = ones.clone()
         self.num_batches_tracked = 0
-        self._eps = eps
-        self._momentum = momentum
+        self.eps = eps
+        self.momentum = momentum
+        self.observer: Callable[[Tensor, Tensor, int], None] | None = None
         self._running = running
         self._collecting = False
         self._workspace = Workspace()
@@ -103,7 +111,7 @@ class BatchNorm:
             self.running_var.view(-1) if tracks else None,
             training,
             new_weight or 0.0,
-            self._eps,
+            self.eps,
             out=out.view(channels),
             save_mean=mean,
             save_invstd=invstd,
@@ -111,6 +119,8 @@ class BatchNorm:
         if training:
             self._x = x
             self._batch_statistics = (mean, invstd)
+            if self.observer is not None:
+                self.observer(mean, invstd, x.size(2))
         return out
 
     def backward(self, dy: Tensor) -> Tensor:
@@ -130,7 +140,7 @@ class BatchNorm:
             mean,
             invstd,
             True,
-            self._eps,
+            self.eps,
             [True, affine, affine],
         )
         if self.gamma is not None and self.beta is not None:
@@ -153,4 +163,4 @@ class BatchNorm:
         if self._running == POPULATION and not self._collecting:
             return None
         self.num_batches_tracked += 1
-        return self._momentum if self._running == EMA else 1.0 / self.num_batches_tracked
+        return self.momentum if self._running == EMA else 1.0 / self.num_batches_tracked

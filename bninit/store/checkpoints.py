@@ -6,9 +6,10 @@ is gone on from is what was written, or is not gone on from at all.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from bninit.store.steps import encode as encode_steps
 from bninit.store.tensors import Arrays, array_of, decode, encode_arrays, to_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _NETWORK = "network/"
 _OPTIMISER = "optimiser/"
+_PROBES = "probes/"
 _BEGUN = "epoch/step_losses"
 """Only where an epoch has begun and is not finished."""
 
@@ -43,8 +45,9 @@ class StoredCheckpoint:
         seconds: Training time so far.
         metrics_crc32: Of ``metrics.csv`` as it was written with this epoch.
         steps_crc32: Of ``steps.npy`` as it was written with this epoch.
-        arrays: The tensors, ``network/<name>`` and ``optimiser/<name>``, and the step losses of
-            an epoch that has begun.
+        arrays: The tensors, ``network/<name>``, ``optimiser/<name>`` and ``probes/<name>``, and
+            the step losses of an epoch that has begun.
+        probes: What is probed, as the config's section, resolved; None for nothing.
     """
 
     arm: str
@@ -55,6 +58,7 @@ class StoredCheckpoint:
     metrics_crc32: str
     steps_crc32: str
     arrays: Arrays
+    probes: dict[str, Any] | None = None
 
     @property
     def begun(self) -> Losses:
@@ -88,11 +92,18 @@ class StoredCheckpoint:
             network=_part(tensors, _NETWORK),
             optimiser=_part(tensors, _OPTIMISER),
             begun=np.array(self.begun),
+            probes=_part(tensors, _PROBES),
         )
 
 
 def encode_checkpoint(
-    checkpoint: Checkpoint, *, arm: str, seed: int, metrics_crc32: str, steps_crc32: str
+    checkpoint: Checkpoint,
+    *,
+    arm: str,
+    seed: int,
+    metrics_crc32: str,
+    steps_crc32: str,
+    probes: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The whole file.
 
@@ -102,11 +113,14 @@ def encode_checkpoint(
         seed: Of the run.
         metrics_crc32: Of ``metrics.csv`` up to the checkpoint's epoch.
         steps_crc32: Of ``steps.npy`` up to the checkpoint's epoch.
+        probes: As in `StoredCheckpoint`.
     """
     arrays = {_NETWORK + name: array_of(tensor) for name, tensor in checkpoint.network.items()}
     arrays |= {_OPTIMISER + name: array_of(t) for name, t in checkpoint.optimiser.items()}
+    arrays |= {_PROBES + name: array_of(tensor) for name, tensor in checkpoint.probes.items()}
     if checkpoint.begun.size:
         arrays[_BEGUN] = checkpoint.begun
+    probed = {} if probes is None else {"probes": json.dumps(probes, sort_keys=True)}
     return encode_arrays(
         arrays,
         metadata={
@@ -117,6 +131,7 @@ def encode_checkpoint(
             "seconds": repr(float(checkpoint.seconds)),
             "metrics_crc32": metrics_crc32,
             "steps_crc32": steps_crc32,
+            **probed,
         },
     )
 
@@ -150,8 +165,9 @@ def read_checkpoint(path: Path, *, arm: str, seed: int) -> StoredCheckpoint | No
             metrics_crc32=metadata["metrics_crc32"],
             steps_crc32=metadata["steps_crc32"],
             arrays=arrays,
+            probes=dict(json.loads(metadata["probes"])) if "probes" in metadata else None,
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise damaged(path, "these safetensors are no checkpoint") from None
     if (stored.arm, stored.seed) != (arm, seed):
         raise damaged(path, f"it is of arm {stored.arm}, seed {stored.seed}: another run's")

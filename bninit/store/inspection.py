@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from bninit.errors import ConfigError, StoreError
 from bninit.store import names
 from bninit.store.checkpoints import StoredCheckpoint, read_checkpoint
+from bninit.store.layers import are_enough, decode_layers
 from bninit.store.metrics import Row, parse_rows
 from bninit.store.reading import DamagedFileError, damaged, need_bytes, read_checked
 from bninit.store.steps import decode as decode_steps
@@ -33,6 +34,7 @@ class Found:
         losses: The loss of each step of these epochs, (step,); None when there are no epochs.
         checkpoint: Where a partial run goes on; None to start over.
         summary: Of a finished run.
+        probes: What was probed, as the config's section, resolved; None for nothing.
         notes: What is not whole and what follows from it, a line each.
     """
 
@@ -41,11 +43,14 @@ class Found:
     losses: Losses | None = None
     checkpoint: StoredCheckpoint | None = None
     summary: dict[str, Any] | None = None
+    probes: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
 
 def is_finished(runs_dir: str | os.PathLike[str], config: Config, seed: int) -> bool:
-    """Tell whether nothing is left to do for a run: all its files are whole, its targets answered.
+    """Tell whether nothing is left to do for a run.
+
+    All its files are whole, its targets answered, and the probes taken that the config asks for.
 
     Args:
         runs_dir: The folder of all runs.
@@ -65,7 +70,11 @@ def is_finished(runs_dir: str | os.PathLike[str], config: Config, seed: int) -> 
     if check_config(folder, config, seed) is not None:
         return False
     found = inspect(folder, arm=arm_id(config), seed=seed)
-    return found.summary is not None and answers(found.summary, config)
+    return (
+        found.summary is not None
+        and answers(found.summary, config)
+        and are_enough(found.probes, config.probes)
+    )
 
 
 def answers(summary: dict[str, Any], config: Config) -> bool:
@@ -167,7 +176,10 @@ def _finished(folder: Path, *, arm: str, seed: int) -> Found | None:
     rows = read_checked(folder / names.METRICS, summary, parse_rows)
     losses = read_checked(folder / names.STEPS, summary, decode_steps)
     read_checked(folder / names.FINAL, summary, decode_tensors)
-    return Found(status="finished", rows=tuple(rows), losses=losses, summary=summary)
+    probes = None
+    if names.LAYERS in summary["crc32"]:
+        probes = read_checked(folder / names.LAYERS, summary, decode_layers).probes
+    return Found(status="finished", rows=tuple(rows), losses=losses, summary=summary, probes=probes)
 
 
 def _partial(folder: Path, *, arm: str, seed: int) -> Found | None:
@@ -182,4 +194,10 @@ def _partial(folder: Path, *, arm: str, seed: int) -> Found | None:
     if not checkpoint.fits(rows, losses):
         what = f"{names.METRICS} and {names.STEPS} are not those that it was written with"
         raise damaged(path, what)
-    return Found(status="partial", rows=rows, losses=losses, checkpoint=checkpoint)
+    return Found(
+        status="partial",
+        rows=rows,
+        losses=losses,
+        checkpoint=checkpoint,
+        probes=checkpoint.probes,
+    )

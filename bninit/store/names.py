@@ -18,13 +18,14 @@ METRICS = "metrics.csv"
 STEPS = "steps.npy"
 CHECKPOINT = "checkpoint.safetensors"
 FINAL = "final.safetensors"
+LAYERS = "layers.safetensors"
 SUMMARY = "summary.json"
 LOCK = ".lock"
 CURVES = "curves.png"
 EVENTS_PREFIX = "events.out.tfevents."
 """What TensorBoard's event files begin with."""
 
-RESULTS = (CHECKPOINT, SUMMARY, FINAL, METRICS, STEPS)
+RESULTS = (CHECKPOINT, SUMMARY, FINAL, LAYERS, METRICS, STEPS)
 """What training writes, in the order in which it is removed.
 
 The checkpoint goes first: without it, what is left is taken for finished or for nothing, never

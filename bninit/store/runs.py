@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bninit.config import Config
+    from bninit.store.layers import StoredLayers
     from bninit.store.steps import Losses
     from bninit.training.records import EpochMetrics
 
@@ -140,6 +141,56 @@ class Run:
         from bninit.store.steps import decode
 
         return read_checked(self.folder / names.STEPS, self.summary, decode)
+
+    def layers(self) -> pd.DataFrame:
+        """What probes found inside its network, a row for each number, in the order of time.
+
+        Returns:
+            step and epoch: finished ones; layer: the linear layer it belongs to, from 1, the
+            output layer the last, 0 for batch norm on the input and -1 for the network as a
+            whole; place: ``linear``, ``norm``, ``activation``, ``gradient``, ``weight`` or
+            ``network``; quantity: its name, see `bninit.training.probes`; unit: from 0, or -1
+            for all units together; value: NaN where there is none.
+
+        Raises:
+            StoreError: The run is not finished, no probes were taken, or the file is damaged.
+        """
+        return self.stored_layers().table()
+
+    def stored_layers(self) -> StoredLayers:
+        """What `layers` is made of, with what was probed.
+
+        Raises:
+            StoreError: As for `layers`.
+        """
+        from bninit.store.layers import decode_layers
+
+        path = self.folder / names.LAYERS
+        if not self.has_layers:
+            what = "this run is not finished" if self.summary is None else "it has no probes"
+            config = self.folder / names.CONFIG
+            hint = f"bninit train --config {config} --set probes=true --runs-dir ..."
+            raise StoreError(what, where=str(self.folder), hint=hint)
+        return read_checked(path, self.summary, decode_layers)
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the run is finished and probes were taken."""
+        return self.summary is not None and names.LAYERS in self.summary["crc32"]
+
+    def answers(self, config: Config) -> bool:
+        """Tell whether it is finished, with all the probes that a config of its arm asks for.
+
+        A table of layers that is damaged answers nothing.
+        """
+        if self.status not in ("done", "diverged"):
+            return False
+        if not config.probes.enabled:
+            return True
+        try:
+            return self.has_layers and self.stored_layers().answer(config.probes)
+        except StoreError:
+            return False
 
     def targets(self, targets: Iterable[float]) -> list[dict[str, Any]]:
         """When validation accuracies were reached, whatever targets it was trained with.

@@ -1,9 +1,9 @@
 """`RunWriter`: keeps one run while it is trained, so that nothing is lost whenever it ends.
 
 An epoch is written in the order step losses, metrics, checkpoint, and the end in the order
-weights, environment, summary, removal of the checkpoint. Each file is replaced whole. So between
-any two writes the folder holds a checkpoint with everything up to its epoch, or a summary with
-everything it tells of.
+weights, layers (where probes were taken), environment, summary, removal of the checkpoint. Each
+file is replaced whole. So between any two writes the folder holds a checkpoint with everything up
+to its epoch, what probes found included, or a summary with everything it tells of.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from bninit.store import atomic, names, steps, tensors
 from bninit.store.checkpoints import StoredCheckpoint, encode_checkpoint
 from bninit.store.environment import with_resumption
 from bninit.store.inspection import (
+    Found,
     RunStatus,
     answers,
     check_config,
     config_text,
     inspect,
 )
+from bninit.store.layers import are_enough, asked_for, encode_layers
 from bninit.store.locks import RunLock
 from bninit.store.metrics import Row, format_row, format_rows, records_of, row_of
 from bninit.store.reading import DamagedFileError, crc, read_json
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from bninit.config import Config
     from bninit.store.steps import Losses
-    from bninit.training.records import Checkpoint, EpochMetrics, FinalRecord
+    from bninit.training.records import Checkpoint, EpochMetrics, FinalRecord, LayerRows
 
 
 class RunWriter:
@@ -109,7 +111,7 @@ class RunWriter:
             self._clear()
         elif fault is not None:
             self.notes.append(f"{fault}; it is written anew")
-        found = inspect(folder, arm=self._arm, seed=seed)
+        found = self._with_probes(inspect(folder, arm=self._arm, seed=seed))
         self.notes += found.notes
         self.status: RunStatus = found.status
         self._checkpoint: StoredCheckpoint | None = found.checkpoint
@@ -206,6 +208,7 @@ class RunWriter:
         diverged_step: int | None,
         *,
         products: Mapping[str, str] | None = None,
+        layers: LayerRows | None = None,
     ) -> None:
         """Keep what came out of the run, and mark it as finished.
 
@@ -215,6 +218,7 @@ class RunWriter:
             diverged_step: The first step whose loss was not finite; None if all went well.
             products: How matrix products were computed, for ``environment.json``; see
                 `bninit.nets.products.routes`.
+            layers: All that probes found, which is kept if the config asks for it.
 
         Raises:
             StoreError: A file cannot be written; the run is not finished then.
@@ -222,12 +226,23 @@ class RunWriter:
         """
         if (final is None) == (diverged_step is None):
             raise ValueError("a run has final figures, or else it has diverged")
+        if layers is None and self._config.probes.enabled:
+            raise ValueError("probes are asked for, and there are none")
         num_epochs = len(self._rows) - 1
         if num_epochs < 0 or (final is not None and num_epochs != self._config.train.epochs):
             raise ValueError(f"{num_epochs} epochs are kept of {self._config.train.epochs}")
         self._lock.check()
         data = tensors.encode(state, metadata={"arm": self._arm, "seed": str(self._seed)})
         atomic.write_bytes(self.folder / names.FINAL, data, durable=True)
+        files = {
+            names.METRICS: crc(self._text.encode()),
+            names.STEPS: crc(steps.encode(self._losses)),
+            names.FINAL: crc(data),
+        }
+        if layers is not None and self._config.probes.enabled:
+            files[names.LAYERS] = self._write_layers(layers)
+        else:
+            atomic.remove(self.folder / names.LAYERS)
         if products is not None:
             told = self._environment() or {}
             atomic.write_json(self.folder / names.ENVIRONMENT, {**told, "products": dict(products)})
@@ -245,11 +260,6 @@ class RunWriter:
             stack_size=self._stack_size,
             distinct_units=distinct_units(state),
         )
-        files = {
-            names.METRICS: crc(self._text.encode()),
-            names.STEPS: crc(steps.encode(self._losses)),
-            names.FINAL: crc(data),
-        }
         # The summary vouches for these files, after a loss of power, too.
         for name in (names.METRICS, names.STEPS):
             atomic.make_durable(self.folder / name)
@@ -290,6 +300,25 @@ class RunWriter:
         settled = with_check_sums({**summary, "targets": targets}, files)
         atomic.write_json(self.folder / names.SUMMARY, settled, durable=True)
 
+    def _with_probes(self, found: Found) -> Found:
+        """What is there, or nothing where it lacks the probes that are asked for."""
+        asked = self._config.probes
+        is_there = found.summary is not None or found.checkpoint is not None
+        if not is_there or are_enough(found.probes, asked):
+            return found
+        has = "no probes, and they are" if found.probes is None else "other probes than are"
+        self.notes.append(
+            f"{self.folder}: it has {has} asked for; it is trained again, to the same bits"
+        )
+        self._clear()
+        return Found(status="absent", notes=found.notes)
+
+    def _write_layers(self, layers: LayerRows) -> str:
+        """Writes what probes found; returns the file's CRC-32."""
+        data = encode_layers(layers, probes=self._config.probes, arm=self._arm, seed=self._seed)
+        atomic.write_bytes(self.folder / names.LAYERS, data, durable=True)
+        return crc(data)
+
     def _write_checkpoint(self, checkpoint: Checkpoint, *, text: str, step_bytes: bytes) -> None:
         data = encode_checkpoint(
             checkpoint,
@@ -297,6 +326,7 @@ class RunWriter:
             seed=self._seed,
             metrics_crc32=crc(text.encode()),
             steps_crc32=crc(step_bytes),
+            probes=asked_for(self._config.probes) if self._config.probes.enabled else None,
         )
         atomic.write_bytes(self.folder / names.CHECKPOINT, data)
 

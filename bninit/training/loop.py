@@ -51,7 +51,7 @@ def train_stack(
     while training.epoch < settings.epochs and training.plans:
         began = time.perf_counter()
         losses = training.run_epoch(stop=stop)
-        stack_seconds = time.perf_counter() - began
+        stack_seconds = time.perf_counter() - began - training.prober.spent()
         if training.begun.size:
             yield training.cut(stack_seconds=stack_seconds)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,29 @@ class Figures:
     accuracy: float
 
 
+RowKey: TypeAlias = tuple[int, str, str, int]
+"""Layer, place, quantity and unit of a number; see `bninit.training.moments.Reading`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerRows:
+    """What probes found inside one network: a row for each number, in the order of time.
+
+    Attributes:
+        step: Finished steps, (row,).
+        epoch: Finished epochs, (row,).
+        key: What the number is, as a place in ``keys``, (row,).
+        value: The number, (row,), float32; NaN where there is none.
+        keys: Layer, place, quantity and unit.
+    """
+
+    step: npt.NDArray[np.integer]
+    epoch: npt.NDArray[np.integer]
+    key: npt.NDArray[np.integer]
+    value: npt.NDArray[np.float32]
+    keys: tuple[RowKey, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """All that one network needs to go on after a step.
@@ -33,6 +57,8 @@ class Checkpoint:
         seconds: Training time so far; see `EpochMetrics`.
         network: Parameters and statistics under their names in ``nn.Sequential``.
         optimiser: What the optimiser remembers, by name.
+        probes: All that probes have found and remember, by name; empty where none are taken. See
+            `bninit.training.probing.rows_of`.
         begun: Training loss of each finished step of an unfinished epoch in nats, (step,); empty
             between two epochs.
     """
@@ -42,6 +68,7 @@ class Checkpoint:
     seconds: float
     network: dict[str, Tensor]
     optimiser: dict[str, Tensor]
+    probes: dict[str, Tensor] = field(default_factory=dict)
     begun: npt.NDArray[np.floating] = field(default_factory=lambda: np.empty(0))
 
     @property
@@ -94,6 +121,7 @@ class ReplicaEpoch:
             epoch 0: no step has been made, and the evaluation goes by running statistics that
             say nothing yet.
         checkpoint: Copies what is needed to go on; costs nothing until it is called.
+        layers: What probes found in it since the last record; None where none are taken.
     """
 
     replica: int
@@ -101,6 +129,7 @@ class ReplicaEpoch:
     step_losses: npt.NDArray[np.floating]
     diverged_step: int | None
     checkpoint: Callable[[], Checkpoint]
+    layers: LayerRows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.batches import DROP, KEEP, batches, epoch_order
 from bninit.training.evaluation import collect_population_statistics, evaluate
 from bninit.training.optimisers import OptimiserSettings, build_optimiser, load_optimiser
+from bninit.training.probing import Prober, ProbeSettings, Unprobed
 from bninit.training.records import (
     Checkpoint,
     CutRecord,
@@ -48,6 +49,8 @@ class TrainSettings:
         last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
         dtype: Of parameters, signals and data.
         device: Where all of it is.
+        probes: What is read inside the networks on the way, which changes nothing in them; None
+            for nothing.
     """
 
     architecture: Architecture
@@ -59,6 +62,7 @@ class TrainSettings:
     last_batch: str = DROP
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    probes: ProbeSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +115,17 @@ class Session:
         if checkpoints:
             self.network.load([c.network for c in checkpoints])
             load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self.prober: Prober | Unprobed = Unprobed()
+        if settings.probes is not None:
+            self.prober = Prober(
+                settings.probes,
+                network=self.network,
+                data=data,
+                batch_size=settings.batch_size,
+                last_batch=settings.last_batch,
+                num_epochs=settings.epochs,
+                states=[c.probes for c in checkpoints],
+            )
         self._warm_up()
 
     def run_epoch(
@@ -144,6 +159,9 @@ class Session:
             for index in islice(steps, self.begun.shape[1], None):
                 if before_step is not None:
                     before_step(self.step + len(losses) + 1, index)
+                self.prober.before_step(
+                    self.step + len(losses), next_batch=index, learning_rate=self.lr
+                )
                 losses.append(
                     train_step(
                         self.network,
@@ -188,6 +206,11 @@ class Session:
             collect_population_statistics(
                 self.network, self.data.train_x, batch_size=self.settings.batch_size
             )
+        self.prober.at_epoch(
+            self.epoch,
+            next_batch=self._next_batch,
+            learning_rate=self._learning_rate(min(self.epoch + 1, self.settings.epochs)),
+        )
         num_val = self.data.val_y.numel()
         train = evaluate(self.network, self.data.train_x[:num_val], self.data.train_y[:num_val])
         val = evaluate(self.network, self.data.val_x, self.data.val_y)
@@ -203,6 +226,7 @@ class Session:
                     if self.epoch
                     else None,
                     checkpoint=partial(self._checkpoint, i),
+                    layers=self.prober.new_rows(i, epoch=self.epoch),
                 )
                 for i, place in enumerate(self.places)
             ),
@@ -223,6 +247,7 @@ class Session:
         self.network = self.network.select(stay)
         self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
         load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self.prober.keep(self.network, stay)
 
     def finish(self) -> Iterator[FinalRecord]:
         """Evaluates once on the whole training set, and on the test set."""
@@ -250,6 +275,15 @@ class Session:
             ],
             device=settings.device,
         )
+
+    def _next_batch(self) -> Tensor:
+        """The examples of the first step of the next epoch, (replica, batch)."""
+        order = epoch_order(
+            [plan.seed for plan in self.plans],
+            epoch=self.epoch + 1,
+            num_examples=self.data.train_x.size(0),
+        )
+        return order[:, : self.settings.batch_size].to(self.settings.device)
 
     def _warm_up(self) -> None:
         """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
@@ -304,5 +338,6 @@ class Session:
             seconds=self.seconds[i],
             network=self.network.state(i),
             optimiser={name: t[i].clone() for name, t in self.optimiser.tensors().items()},
+            probes=self.prober.state(i),
             begun=self.begun[i].copy(),
         )

@@ -9,7 +9,18 @@ from bninit.config import Config, arm_dict, arm_id, canonical_json, config_from_
 from bninit.config.fields import OneOf, Section
 from bninit.errors import ConfigError
 
-UNDECISIVE = {"name", "targets", "train.seeds", "train.device", "train.tensorboard"}
+UNDECISIVE = {
+    "name",
+    "targets",
+    "train.seeds",
+    "train.device",
+    "train.tensorboard",
+    "probes.enabled",
+    "probes.groups",
+    "probes.batch_size",
+    "probes.steps_per_doubling",
+    "probes.units",
+}
 CONSTANT = {"schema_version"}
 
 # Between them these have a value for every key.
@@ -72,6 +83,8 @@ def other_values(path: str, value: Any) -> list[Any]:
         one_of = next(each for each in FIELDS[path].metadata if isinstance(each, OneOf))
         names = one_of.names or one_of_names(FIELDS[path].annotation)
         return [name for name in names if name != value]
+    if path == "probes.groups":
+        return [value[1:]]
     if isinstance(value, list):
         return [[*value[:-1], value[-1] / 2], [*value[:-1], value[-1] + 1]]
     return [value / 2 or 0.05, value + 1] if isinstance(value, float) else [value + 1]

@@ -1,0 +1,299 @@
+"""When probes are taken, and what they have found so far.
+
+Taking them changes nothing in a training: they look at a copy of the stack. What is taken depends
+on the step and the epoch alone, and what has been found is part of a checkpoint; so a training
+that goes on from one has the same rows as one that was never interrupted, each once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bninit.data.load import Data
+from bninit.nets.stack import StackedMLP
+from bninit.training.batches import num_steps
+from bninit.training.moments import Moment
+from bninit.training.probe_schedule import is_probed_epoch, probed_steps
+from bninit.training.probes import PROBES
+from bninit.training.records import LayerRows, RowKey
+from bninit.training.running import Shadows
+
+_MEMORY, _SHADOW, _ROWS = "memory/", "shadow/", "rows/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """What is read inside the networks, and when.
+
+    Attributes:
+        groups: Keys of `bninit.training.probes.PROBES`.
+        batch_size: Examples of the probe batch, the first of the training set.
+        steps_per_doubling: Moments within the training from a step to twice that step; 0 for
+            none but the epochs' ends.
+        units: Units of each layer that are followed one by one.
+    """
+
+    groups: tuple[str, ...] = tuple(PROBES)
+    batch_size: int = 256
+    steps_per_doubling: int = 1
+    units: int = 3
+
+
+class Unprobed:
+    """Stands in for a `Prober` where no probes are taken."""
+
+    def before_step(self, step: int, *, next_batch: Tensor, learning_rate: float) -> None:
+        """Nothing."""
+
+    def at_epoch(
+        self, epoch: int, *, next_batch: Callable[[], Tensor], learning_rate: float
+    ) -> None:
+        """Nothing."""
+
+    def new_rows(self, replica: int, *, epoch: int) -> None:
+        """Nothing."""
+
+    def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
+        """Nothing."""
+
+    def state(self, replica: int) -> dict[str, Tensor]:
+        """Nothing is to be known."""
+        del replica
+        return {}
+
+    def spent(self) -> float:
+        """No time at all."""
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """What was found at one moment: what the numbers are, (row,), and they, (replica, row)."""
+
+    step: int
+    epoch: int
+    keys: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+
+class Prober:
+    """Takes probes of a stack in training.
+
+    Args:
+        settings: What is read, and when.
+        network: The stack, before its first step or with what its checkpoint holds.
+        data: What it is trained on.
+        batch_size: Examples of a training step.
+        last_batch: As in `bninit.training.batches.num_steps`.
+        num_epochs: Of the whole training.
+        states: What each network's checkpoint holds; none for the beginning.
+
+    Raises:
+        ValueError: The checkpoints are of other probes, or of none.
+    """
+
+    def __init__(
+        self,
+        settings: ProbeSettings,
+        *,
+        network: StackedMLP,
+        data: Data,
+        batch_size: int,
+        last_batch: str,
+        num_epochs: int,
+        states: Sequence[Mapping[str, Tensor]],
+    ) -> None:
+        self._seconds = 0.0
+        self._settings = settings
+        self._data = data
+        self._batch_size = batch_size
+        self._steps_per_epoch = num_steps(
+            data.train_x.size(0), batch_size=batch_size, last_batch=last_batch
+        )
+        self._num_epochs = num_epochs
+        self._steps = probed_steps(
+            settings.steps_per_doubling, num_steps=num_epochs * self._steps_per_epoch
+        )
+        self._network = network
+        self._shadows = Shadows(network)
+        self._memory: dict[str, Tensor] = {}
+        self._keys: dict[RowKey, int] = {}
+        self._taken: list[_Taken] = []
+        if states:
+            self._load(states)
+
+    def before_step(self, step: int, *, next_batch: Tensor, learning_rate: float) -> None:
+        """Takes probes within an epoch, when it is time.
+
+        Args:
+            step: Finished steps.
+            next_batch: The examples of the step to come, (replica, batch).
+            learning_rate: Of the step to come.
+        """
+        epoch, steps = divmod(step, self._steps_per_epoch)
+        if not steps or step not in self._steps:
+            return
+        if self._network.device.type == "cuda":
+            torch.cuda.synchronize(self._network.device)
+        began = time.perf_counter()
+        self._take(step, epoch, at_epoch=False, next_batch=lambda: next_batch, lr=learning_rate)
+        self._seconds += time.perf_counter() - began
+
+    def at_epoch(
+        self, epoch: int, *, next_batch: Callable[[], Tensor], learning_rate: float
+    ) -> None:
+        """Takes probes before the training or at an epoch's end, when it is time.
+
+        Args:
+            epoch: Finished epochs.
+            next_batch: Gives the examples of the step to come, if they are asked for.
+            learning_rate: Of the step to come.
+        """
+        if is_probed_epoch(epoch, num_epochs=self._num_epochs):
+            step = epoch * self._steps_per_epoch
+            self._take(step, epoch, at_epoch=True, next_batch=next_batch, lr=learning_rate)
+
+    def new_rows(self, replica: int, *, epoch: int) -> LayerRows:
+        """What was found of a network in an epoch, its end included.
+
+        Args:
+            replica: Its place in the stack.
+            epoch: From 1; 0 for what was found before the training.
+        """
+        since = (epoch - 1) * self._steps_per_epoch
+        return self._rows(replica, [taken for taken in self._taken if taken.step > since])
+
+    def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
+        """Goes on with some of the networks.
+
+        Args:
+            network: The new stack.
+            which: Their places in the former one, in order.
+        """
+        states = [self.state(replica) for replica in which]
+        self._network = network
+        self._shadows = Shadows(network)
+        self._load(states)
+
+    def state(self, replica: int) -> dict[str, Tensor]:
+        """All that is to be known of a network to go on, copied; for a checkpoint."""
+        rows = self._rows(replica, self._taken)
+        named = {_SHADOW + name: t[replica].clone() for name, t in self._shadows.tensors().items()}
+        named |= {_MEMORY + name: t[replica].clone() for name, t in self._memory.items()}
+        for name, column in (
+            ("step", rows.step),
+            ("epoch", rows.epoch),
+            ("key", rows.key),
+            ("value", rows.value),
+        ):
+            named[_ROWS + name] = torch.from_numpy(column.copy())
+        keys = json.dumps(rows.keys).encode()
+        named[f"{_ROWS}keys"] = torch.from_numpy(np.frombuffer(keys, dtype=np.uint8).copy())
+        return named
+
+    def spent(self) -> float:
+        """Wall-clock seconds that probes between steps have taken since this was asked last."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _load(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        for name, tensor in self._shadows.tensors().items():
+            for replica, state in enumerate(states):
+                kept = state.get(_SHADOW + name)
+                if kept is None or kept.shape != tensor.shape[1:]:
+                    raise ValueError(f"{_SHADOW}{name} is missing or of another shape")
+                tensor[replica].copy_(kept)
+        device = self._network.device
+        names = [name for name in states[0] if name.startswith(_MEMORY)]
+        self._memory = {
+            name.removeprefix(_MEMORY): torch.stack([state[name] for state in states]).to(device)
+            for name in names
+        }
+        tables = [rows_of(state) for state in states]
+        first = tables[0]
+        if any(
+            table.keys != first.keys or not np.array_equal(table.key, first.key) for table in tables
+        ):
+            raise ValueError("the networks of a stack have been probed differently")
+        self._keys = {key: i for i, key in enumerate(first.keys)}
+        values = np.stack([table.value for table in tables])
+        cuts = np.flatnonzero(np.diff(first.step)) + 1
+        self._taken = [
+            _Taken(int(steps[0]), int(epochs[0]), keys, part)
+            for steps, epochs, keys, part in zip(
+                np.split(first.step, cuts),
+                np.split(first.epoch, cuts),
+                np.split(first.key, cuts),
+                np.split(values, cuts, axis=1),
+                strict=True,
+            )
+            if steps.size
+        ]
+
+    def _take(
+        self, step: int, epoch: int, *, at_epoch: bool, next_batch: Callable[[], Tensor], lr: float
+    ) -> None:
+        with torch.no_grad():
+            moment = Moment(
+                step=step,
+                epoch=epoch,
+                at_epoch=at_epoch,
+                network=self._network.select(range(self._network.num_replicas)),
+                running=self._shadows.statistics(num_steps=step),
+                data=self._data,
+                batch_size=self._batch_size,
+                probe_size=min(self._settings.batch_size, self._data.train_x.size(0)),
+                num_units=self._settings.units,
+                next_batch=next_batch,
+                learning_rate=lr,
+                memory=self._memory,
+            )
+            readings = [r for group in self._settings.groups for r in PROBES[group](moment)]
+            values = torch.stack([r.values.to(moment.network.device) for r in readings], dim=1)
+        keys = [(r.layer, r.place, r.quantity, r.unit) for r in readings]
+        codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
+        self._taken.append(
+            _Taken(step, epoch, np.array(codes, dtype=np.int32), values.float().cpu().numpy())
+        )
+
+    def _rows(self, replica: int, taken: Sequence[_Taken]) -> LayerRows:
+        sizes = [one.keys.size for one in taken]
+        no_keys, no_values = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        return LayerRows(
+            step=np.repeat(np.array([one.step for one in taken], dtype=np.int64), sizes),
+            epoch=np.repeat(np.array([one.epoch for one in taken], dtype=np.int32), sizes),
+            key=np.concatenate([no_keys, *(one.keys for one in taken)]),
+            value=np.concatenate([no_values, *(one.values[replica] for one in taken)]),
+            keys=tuple(self._keys),
+        )
+
+
+def rows_of(state: Mapping[str, Tensor]) -> LayerRows:
+    """All rows of a network, from what its checkpoint holds of probes.
+
+    Raises:
+        ValueError: There are none.
+    """
+    try:
+        step, epoch, key, value, keys = (
+            state[_ROWS + name].numpy() for name in ("step", "epoch", "key", "value", "keys")
+        )
+    except KeyError as error:
+        what = f"the checkpoint has no {error.args[0]}: it is of no probed run"
+        raise ValueError(what) from None
+    named = json.loads(keys.tobytes())
+    return LayerRows(
+        step=step,
+        epoch=epoch,
+        key=key,
+        value=value,
+        keys=tuple((layer, place, quantity, unit) for layer, place, quantity, unit in named),
+    )

