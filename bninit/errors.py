@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class UserError(Exception):
@@ -13,7 +14,12 @@ class UserError(Exception):
         what: The fault, with the offending value in it.
         where: The place: a file with its line, a folder, an option.
         hint: What is allowed, or the next step.
+
+    Attributes:
+        exit_code: Of a command that ends with it: 2, but for the subclasses that say otherwise.
     """
+
+    exit_code: ClassVar[int] = 2
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(what)
@@ -69,6 +75,12 @@ class DeviceError(UserError):
 
 class StoreError(UserError):
     """A runs folder or a file in it that cannot be read or written."""
+
+
+class WriteError(StoreError):
+    """A full disk, or a folder that went away: the machine failed, and exit code 1 says so."""
+
+    exit_code = 1
 
 
 class TrainingError(RuntimeError):

@@ -20,8 +20,8 @@ from bninit.store.steps import decode as decode_steps
 from bninit.store.summary import read_summary
 from bninit.store.tensors import decode as decode_tensors
 
-CLOCKS = {"seconds", "seconds_per_epoch", "crc32"}
-"""Keys of a summary that tell of time, or are sums over what does."""
+CLOCKS = {"seconds", "seconds_per_epoch", "stack_size", "crc32"}
+"""Keys of a summary that tell of time, by whom a clock was shared, or are sums over what does."""
 
 
 def results(runs_dir: Path) -> dict[str, Any]:

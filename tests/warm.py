@@ -228,6 +228,11 @@ def _count_writes(path: str) -> None:
     _replace_with(replace)
 
 
+def _output(path: str) -> None:
+    """Standard output goes to this file."""
+    os.dup2(os.open(path, os.O_WRONLY), 1)
+
+
 def _clock_runs_back(seconds: float) -> None:
     """Each look at the time of day finds it so many seconds earlier."""
     began, looks = time.time(), 0
@@ -328,6 +333,7 @@ _FAULTS: dict[str, Callable[[Any], None]] = {
     "clock_runs_back": _clock_runs_back,
     "interrupt_at_replacement": _interrupt_at_replacement,
     "interrupt_at_step": _interrupt_at_step,
+    "output": _output,
 }
 
 if __name__ == "__main__":

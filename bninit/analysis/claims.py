@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bninit.analysis.metrics import METRICS, Metric, horizon_of
+from bninit.analysis.metric import Metric
+from bninit.analysis.metrics import METRICS, horizon_of
 from bninit.analysis.questions import Expect, Measure, Question
 from bninit.analysis.readings import Measured
 from bninit.analysis.sentences import Wording

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bninit.analysis.frame import Setting
-from bninit.analysis.metrics import Metric
+from bninit.analysis.metric import Metric
 from bninit.analysis.spread import Spread
 from bninit.analysis.statistics import Estimate
 from bninit.analysis.survival import ReachedCurve

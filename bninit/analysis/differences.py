@@ -10,7 +10,8 @@ import numpy as np
 
 from bninit.analysis.comparison import FIGURES, SHARED_CLOCK, TIMES, Difference
 from bninit.analysis.frame import Arm, column_of
-from bninit.analysis.metrics import METRICS, Metric, horizon_of
+from bninit.analysis.metric import Metric
+from bninit.analysis.metrics import METRICS, horizon_of
 from bninit.analysis.statistics import Estimate, compare_to_baseline, paired_differences
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bninit.config import Config
     from bninit.store import Run
+    from bninit.store.layers import StoredLayers
 
 Setting = str | int | float | bool | list[int] | list[float]
 """The value of one key of a config."""
@@ -183,6 +184,9 @@ class _Kept:
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         return self._run.step_losses()
+
+    def stored_layers(self) -> StoredLayers:
+        return self._run.stored_layers()
 
 
 def _figures(run: _Kept, metrics: Sequence[str], targets: Sequence[float]) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from bninit.analysis.layer_metrics import LAYER_METRICS
+from bninit.analysis.metric import Metric
 from bninit.analysis.readings import (
-    Measured,
     at_target,
     diverged,
     initial_train_loss,
@@ -22,44 +21,6 @@ from bninit.data.catalog import DATASETS
 
 if TYPE_CHECKING:
     from bninit.config import Config
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One figure of a run.
-
-    Attributes:
-        name: In claims and tables.
-        title: For people; ``{target}`` stands for the target.
-        unit: Of the printed number; empty for a bare number.
-        value: From a run and a target to the figure; NaN where the run has none: it diverged, or
-            never reached the target.
-        better: The end that is better, or None.
-        needs_target: Whether it takes a target accuracy.
-        censored: Whether NaN means "not within the epochs that were trained".
-        clock: Whether it is wall-clock time. Networks of one stack share its clock, so their
-            times are one measurement and not several.
-        scale: Factor from the value to the printed number.
-        num_decimals: Decimals of the printed number.
-        resolution: From a config to the step in which the figure is recorded; 0 if continuous.
-    """
-
-    name: str
-    title: str
-    unit: str
-    value: Callable[[Measured, float], float]
-    better: Literal["low", "high"] | None
-    needs_target: bool = False
-    censored: bool = False
-    clock: bool = False
-    scale: float = 1.0
-    num_decimals: int = 3
-    resolution: Callable[[Config], float] = lambda _config: 0.0
-
-    @property
-    def worse(self) -> Literal["low", "high"] | None:
-        """The end at which a diverged run ranks."""
-        return {"low": "high", "high": "low"}.get(self.better or "")  # type: ignore[return-value]
 
 
 def _one_of_test(config: Config) -> float:
@@ -257,7 +218,7 @@ _ALL = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ALL, *LAYER_METRICS)}
 
 
 def horizon_of(metric: Metric, config: Config) -> float | None:

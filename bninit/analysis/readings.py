@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bninit.config import Config
+    from bninit.store.layers import StoredLayers
 
 
 class Measured(Protocol):
@@ -35,6 +36,9 @@ class Measured(Protocol):
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         """Training loss of each step, (step,)."""
+
+    def stored_layers(self) -> StoredLayers:
+        """What probes found inside it."""
 
 
 def _summary(run: Measured) -> dict[str, Any]:

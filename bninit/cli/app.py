@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 import typer
@@ -25,7 +27,6 @@ from bninit.engines.stopping import TERMINATED
 from bninit.errors import TrainingError, UserError
 
 FAILED = 1
-WRONG_INPUT = 2
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -77,7 +78,7 @@ def main() -> None:
         raise
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(WRONG_INPUT)
+        sys.exit(error.exit_code)
     except TrainingError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(FAILED)
@@ -87,3 +88,14 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(FAILED)
+    except OSError as error:
+        place = "standard output" if error.filename is None else str(error.filename)
+        typer.echo(f"error: {place}: {error.strerror or error}", err=True)
+        _drop_output()
+        sys.exit(FAILED)
+
+
+def _drop_output() -> None:
+    """Lets what could not be printed go; at its end, Python would try once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -88,8 +88,8 @@ def compare(
         data_dir=data_dir,
         watcher=None if no_train else TrainingProgress(),
     )
-    print_comparison(found, form=form.value)
     folder = comparisons.keep_comparison(found, runs_dir=runs_dir, name=name)
+    print_comparison(found, form=form.value)
     typer.echo(f"report and pictures: {folder}", err=True)
 
 

@@ -80,9 +80,9 @@ def study(
         typer.echo(f"error: a training failed: {error}", err=True)
         raise typer.Exit(FAILED) from None
     rows = studies.verdict_rows(result)
-    print_verdicts(result.claims, rows=rows, form=form.value)
     atomic.write_text(result.folder / "verdicts.csv", csv_text(rows))
     report = write_report(result, path=result.folder / FILE_NAME)
+    print_verdicts(result.claims, rows=rows, form=form.value)
     for failure in result.failures:
         names = ", ".join(dict.fromkeys(job.config.name for job in failure.jobs))
         typer.echo(f"failed: {names}: {failure.why}", err=True)

@@ -23,6 +23,10 @@ class TakesTarget(Protocol):
     def needs_target(self) -> bool:
         """Whether the metric takes a target accuracy."""
 
+    @property
+    def probes(self) -> str | None:
+        """The group of probes that it is read from; None for what every run keeps."""
+
 
 @dataclass(frozen=True)
 class MetricInfo:
@@ -30,9 +34,11 @@ class MetricInfo:
 
     Attributes:
         needs_target: Whether the metric takes a target accuracy.
+        probes: The group of probes that it is read from; None for what every run keeps.
     """
 
     needs_target: bool = False
+    probes: str | None = None
 
 
 def one_line(value: object) -> object:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bninit.config.claim import Claim, TakesTarget
 from bninit.config.dump import to_yaml
-from bninit.config.expansion import Expansion
+from bninit.config.expansion import Expansion, StudyArm
 from bninit.config.layers import is_key, key_path, overlap, settings_of
 from bninit.config.load import Search, in_order
 from bninit.config.nearest import nearest
 from bninit.config.overrides import Override, apply_overrides, parse_override
+from bninit.config.probes import DEFAULT_GROUPS
 from bninit.config.schema import Config
 from bninit.config.side_faults import side_faults
 from bninit.config.source import Path, Plain, Source, from_values, shown_value
@@ -106,6 +107,7 @@ def _load(
             check = _ClaimCheck(claim, at=search.original(("claims", index)), faults=faults)
             check.metric(metrics)
             check.sides(expansion, damaged=damaged)
+            check.probes(metrics, expansion.arms.get(claim.experiment or "", ()))
         found += faults.found
     if study is None or found or not search.is_whole:
         raise ConfigError(in_order(found, name=source.name))
@@ -138,6 +140,26 @@ class _ClaimCheck:
             takers = [name for name, each in metrics.items() if each.needs_target]
             hint = f"leave it out; these take one: {', '.join(takers)}"
             self._tell(("target",), f"{claim.metric} takes no target", hint)
+
+    def probes(self, metrics: Mapping[str, TakesTarget] | None, arms: Iterable[StudyArm]) -> None:
+        """Tell of a metric that is read from probes, where the experiment takes none."""
+        metric = None if metrics is None else metrics.get(self._claim.metric)
+        group = None if metric is None else metric.probes
+        if group is None:
+            return
+        for arm in arms:
+            probes = arm.config.probes
+            if probes.enabled and group in probes.groups:
+                continue
+            what = f"{self._claim.metric} is read from probes, and {arm.label} has none"
+            switch = "true" if group in DEFAULT_GROUPS else f"{{groups: [{group}]}}"
+            hint = f"put probes: {switch} under base, or under the set of this experiment"
+            if probes.enabled:
+                what = f"{self._claim.metric} is read from probes of {group}, "
+                what += f"and {arm.label} has only {', '.join(probes.groups)}"
+                hint = f"add {group} to probes.groups"
+            self._tell(("metric",), what, hint)
+            return
 
     def sides(self, expansion: Expansion, *, damaged: set[str]) -> None:
         """Tell of an unknown experiment, and of what is wrong with the sides."""

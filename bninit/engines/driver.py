@@ -31,7 +31,7 @@ from bninit.engines.plan import Job, plan_stacks, stack_key
 from bninit.engines.settings import data_key_of, plan_of, train_settings_of
 from bninit.engines.stopping import stopping
 from bninit.engines.watcher import Watcher
-from bninit.errors import TrainingError, UserError
+from bninit.errors import TrainingError, UserError, WriteError
 from bninit.store import RunWriter, is_finished, run_folder
 from bninit.store.environment import request
 from bninit.store.locks import HeldError, is_locked
@@ -356,7 +356,8 @@ class _Driver:
         self._queue.appendleft(again)
 
     def _fail(self, jobs: tuple[Job, ...], error: Exception) -> None:
-        if not self._keep_going:
+        if not self._keep_going or isinstance(error, WriteError):
+            # What cannot be written for one stack cannot for the next one.
             raise error
         self._outcome.failures.append(Failure(jobs, str(error)))
         self._clock.done(work_of(jobs))

@@ -14,6 +14,7 @@ from bninit.engines.interface import Began, DataKey, Ended, Failed, Message, Rec
 from bninit.nets.products import routes
 from bninit.store.environment import machine
 from bninit.training.loop import train_stack
+from bninit.training.steps import ways
 
 _NO_MEMORY = (
     "can't allocate memory",
@@ -49,7 +50,7 @@ def execute(
         yield Began(machine=machine(str(device)), data_checksum=data.checksum)
         settings = replace(task.settings, device=device)
         for record in train_stack(settings, task.plans, data, stop=stop):
-            yield Recorded(record=record, products=routes())
+            yield Recorded(record=record, products=routes() | ways())
     except Exception as error:
         failed = Failed(error=error, out_of_memory=is_out_of_memory(error))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,13 @@ from bninit.nets.parameter import Parameter
 EMA = "ema"
 CUMULATIVE = "cumulative"
 POPULATION = "population"
+
+
+class _Statistics(NamedTuple):
+    """Of every unit, (replica, feature) each; the variance is the unbiased one."""
+
+    mean: Tensor
+    var: Tensor
 
 
 class BatchNorm:
@@ -67,12 +75,13 @@ class BatchNorm:
         self.parameters = [p for p in (self.gamma, self.beta) if p is not None]
         self.running_mean = torch.zeros_like(ones)
         self.running_var = ones.clone()
-        self.num_batches_tracked = 0
+        self.num_batches_tracked = torch.zeros(num_replicas, dtype=torch.int64, device=device)
         self.eps = eps
         self.momentum = momentum
         self.observer: Callable[[Tensor, Tensor, int], None] | None = None
         self._running = running
         self._collecting = False
+        self._batch = _Statistics(torch.zeros_like(ones), ones.clone())
         self._workspace = Workspace()
         self._x: Tensor | None = None
         self._batch_statistics: tuple[Tensor, Tensor] | None = None
@@ -81,9 +90,10 @@ class BatchNorm:
         """Begins or ends a pass over the training set that collects population statistics."""
         if on:
             # The first batch replaces these, but an infinity times its weight 0 would be NaN.
-            self.running_mean.zero_()
-            self.running_var.fill_(1.0)
-            self.num_batches_tracked = 0
+            for mean, var in ((self.running_mean, self.running_var), self._batch):
+                mean.zero_()
+                var.fill_(1.0)
+            self.num_batches_tracked.zero_()
         self._collecting = on
 
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
@@ -99,24 +109,24 @@ class BatchNorm:
         channels = (1, x.size(0) * x.size(1), x.size(2))
         weight = None if self.gamma is None else self.gamma.value.view(-1)
         bias = None if self.beta is None else self.beta.value.view(-1)
-        new_weight = self._weight_of_new_value() if training else None
-        tracks = not training or new_weight is not None
         mean = self._workspace.take("mean", channels[1:2], like=x, keep=training)
         invstd = self._workspace.take("invstd", channels[1:2], like=x, keep=training)
+        kept, new_weight = self._kept(training=training)
         torch.ops.aten.native_batch_norm.out(
             x.view(channels),
             weight,
             bias,
-            self.running_mean.view(-1) if tracks else None,
-            self.running_var.view(-1) if tracks else None,
+            None if kept is None else kept.mean.view(-1),
+            None if kept is None else kept.var.view(-1),
             training,
-            new_weight or 0.0,
+            new_weight,
             self.eps,
             out=out.view(channels),
             save_mean=mean,
             save_invstd=invstd,
         )
         if training:
+            self._track(kept)
             self._x = x
             self._batch_statistics = (mean, invstd)
             if self.observer is not None:
@@ -151,16 +161,31 @@ class BatchNorm:
 
     def statistics(self) -> dict[str, Tensor]:
         """Running mean and variance, (replica, feature) each, and the steps they are made of."""
-        tracked = torch.full((self.running_mean.size(0),), self.num_batches_tracked)
         return {
             f"{self.name}.running_mean": self.running_mean,
             f"{self.name}.running_var": self.running_var,
-            f"{self.name}.num_batches_tracked": tracked,
+            f"{self.name}.num_batches_tracked": self.num_batches_tracked,
         }
 
-    def _weight_of_new_value(self) -> float | None:
-        """The weight of this step's statistics in the running ones; None when none are kept."""
-        if self._running == POPULATION and not self._collecting:
-            return None
+    def _kept(self, *, training: bool) -> tuple[_Statistics | None, float]:
+        """What torch's kernel reads or writes as running statistics, and the new values' weight."""
+        running = _Statistics(self.running_mean, self.running_var)
+        if not training:
+            return running, 0.0
+        if self._running == EMA:
+            return running, self.momentum
+        # The weight 1/n changes from step to step, and so cannot be the constant that the kernel
+        # takes: it writes the batch's own statistics, and `_track` averages them.
+        tracks = self._collecting or self._running == CUMULATIVE
+        return (self._batch, 1.0) if tracks else (None, 0.0)
+
+    def _track(self, kept: _Statistics | None) -> None:
+        """Counts a mini-batch, and averages its statistics where the kernel has not done it."""
+        if kept is None:
+            return
         self.num_batches_tracked += 1
-        return self.momentum if self._running == EMA else 1.0 / self.num_batches_tracked
+        if kept is not self._batch:
+            return
+        new_weight = self.num_batches_tracked[0].to(self.running_mean.dtype).reciprocal()
+        for running, new in zip((self.running_mean, self.running_var), kept, strict=True):
+            running.mul_(1.0 - new_weight).add_(new * new_weight)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bninit.nets.activations import Activation
 from bninit.nets.parameter import Parameter
-from bninit.nets.products import multiply
+from bninit.nets.products import FULL, multiply
 
 
 class Layer(Protocol):
@@ -67,13 +67,23 @@ class Linear:
         bias: (replica, fan_out), or None for a layer without one.
         first: True when nothing that trains lies before it, so that no gradient with respect to
             its input is needed.
+        precision: Of its products; see `bninit.nets.products.PRECISIONS`.
     """
 
-    def __init__(self, name: str, *, weight: Tensor, bias: Tensor | None, first: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        weight: Tensor,
+        bias: Tensor | None,
+        first: bool,
+        precision: str = FULL,
+    ) -> None:
         self.weight = Parameter(f"{name}.weight", weight)
         self.bias = None if bias is None else Parameter(f"{name}.bias", bias)
         self.parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
         self._first = first
+        self._precision = precision
         self._workspace = Workspace()
         self._x: Tensor | None = None
 
@@ -82,7 +92,7 @@ class Linear:
         weight = self.weight.value
         shape = (weight.size(0), weight.size(1), x.size(2))
         out = self._workspace.take("out", shape, like=weight, keep=training)
-        multiply(weight, x, out=out)
+        multiply(weight, x, out=out, precision=self._precision)
         if self.bias is not None:
             out.add_(self.bias.value.unsqueeze(2))
         if training:
@@ -97,14 +107,14 @@ class Linear:
         """
         x = self._x
         assert x is not None, "backward comes after a forward pass in training"
-        multiply(dy, x.transpose(1, 2), out=self.weight.grad)
+        multiply(dy, x.transpose(1, 2), out=self.weight.grad, precision=self._precision)
         if self.bias is not None:
             torch.sum(dy, dim=2, out=self.bias.grad)
         if self._first:
             return dy
         weight = self.weight.value
         dx = self._workspace.take("dx", tuple(x.shape), like=weight, keep=True)
-        return multiply(weight.transpose(1, 2), dy, out=dx)
+        return multiply(weight.transpose(1, 2), dy, out=dx, precision=self._precision)
 
     def statistics(self) -> dict[str, Tensor]:
         """Nothing."""
@@ -134,7 +144,7 @@ class Elementwise:
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
         """Maps (replica, feature, batch) to the same shape."""
         y = self._workspace.take("y", tuple(x.shape), like=x, keep=training)
-        if self._exact or x.is_cuda:
+        if self._exact or x.is_cuda or x.size(0) == 1:
             self._forward(x, out=y)
         else:
             for x_one, y_one in zip(x, y, strict=True):
@@ -149,7 +159,7 @@ class Elementwise:
         assert x is not None, "backward comes after a forward pass in training"
         assert y is not None
         dx = self._workspace.take("dx", tuple(x.shape), like=x, keep=True)
-        if self._exact or x.is_cuda:
+        if self._exact or x.is_cuda or x.size(0) == 1:
             self._backward(dy, x=x, y=y, out=dx)
         else:
             for dy_one, x_one, y_one, dx_one in zip(dy, x, y, dx, strict=True):

@@ -1,11 +1,16 @@
-"""A trained tensor of a stack, with its gradient."""
+"""The trained tensors of a stack, with their gradients, in one stretch of memory each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import torch
 from torch import Tensor
+
+_LINE = 64
+"""Bytes of a cache line. A multiple of the length of every vector register."""
 
 
 @dataclass
@@ -24,3 +29,54 @@ class Parameter:
 
     def __post_init__(self) -> None:
         self.grad = torch.zeros_like(self.value)
+
+
+class Parameters(Sequence[Parameter]):
+    """All parameters of a stack; their values lie one after another, and so do their gradients.
+
+    So an optimiser changes them all in one call. Each begins at a cache line of its own, and the
+    whole ends with one: a vectorized elementwise call then has no rest that it would do by another
+    instruction, and on the CPU a number's bits do not depend on its place, nor on how threads share
+    the work.
+
+    Args:
+        parameters: At least one, of one dtype and device. Their tensors become views.
+
+    Attributes:
+        values: All values, (number,), with zeros in between.
+        grads: All gradients, (number,), likewise.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self._parameters = list(parameters)
+        self.values, values = self.flat()
+        self.grads, grads = self.flat()
+        for parameter, value, grad in zip(self._parameters, values, grads, strict=True):
+            parameter.value, parameter.grad = value.copy_(parameter.value), grad
+
+    def flat(self) -> tuple[Tensor, list[Tensor]]:
+        """Zeros laid out like the values: all of them, and the view that belongs to each."""
+        first = self._parameters[0].value
+        line = _LINE // first.element_size()
+        starts = [0]
+        for parameter in self._parameters:
+            starts.append(starts[-1] + -(-parameter.value.numel() // line) * line)
+        flat = torch.zeros(starts[-1], dtype=first.dtype, device=first.device)
+        views = [
+            flat[start : start + parameter.value.numel()].view_as(parameter.value)
+            for start, parameter in zip(starts, self._parameters, strict=False)
+        ]
+        return flat, views
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._parameters)
+
+    @overload
+    def __getitem__(self, place: int) -> Parameter: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Parameter]: ...
+    def __getitem__(self, place: int | slice) -> Parameter | list[Parameter]:
+        return self._parameters[place]

@@ -7,6 +7,9 @@ shape of product and number of networks is tried once per process, on random mat
 batched call gives every network those same bits, it is used; elsewhere, and for products so large
 that a call costs nothing beside them, each network's product is a call of its own. The choice
 depends on shapes and on the machine, never on timing, and the numbers do not depend on the choice.
+
+Factors may be rounded for the tensor cores of a GPU where the user asks for it (`PRECISIONS`);
+sums and results keep the dtype of the factors in any case.
 """
 
 from __future__ import annotations
@@ -17,6 +20,13 @@ from torch import Tensor
 BATCHED = "batched"
 EACH = "each"
 
+FULL = "full"
+TF32 = "tf32"
+BF16 = "bf16"
+PRECISIONS = (FULL, TF32, BF16)
+"""How factors of products are rounded: not at all; to 10 bits behind the point, by a GPU's tensor
+cores, whose sums are in float32; or to bfloat16 (7 bits), with sums in float32."""
+
 _LARGE = 16_000_000
 """Multiplications from which on a product is a call of its own without a trial."""
 
@@ -24,22 +34,44 @@ _Key = tuple[int, tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int
 _routes: dict[_Key, str] = {}
 
 
-def multiply(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
+def multiply(a: Tensor, b: Tensor, *, out: Tensor, precision: str = FULL) -> Tensor:
     """Multiplies each network's pair of matrices.
 
     Args:
         a: (replica, m, k).
         b: (replica, k, n).
         out: (replica, m, n), written.
+        precision: One of `PRECISIONS`; ``tf32`` on CUDA only, both others for float32 only.
+            On the CPU ``bf16`` rounds the factors and multiplies in float32, which is no faster.
 
     Returns:
         ``out``; on the CPU its slice for a network has the same bits in a stack of any size.
     """
-    if a.is_cuda or route(a, b) == BATCHED:
+    if a.is_cuda:
+        return _multiply_on_cuda(a, b, out=out, precision=precision)
+    if precision == BF16:
+        a, b = a.bfloat16().float(), b.bfloat16().float()
+    elif precision == TF32:
+        raise ValueError("tf32 products need a CUDA device")
+    if a.size(0) == 1 or route(a, b) == BATCHED:
         return torch.bmm(a, b, out=out)
-    for a_one, b_one, out_one in zip(a, b, out, strict=True):
-        torch.mm(a_one, b_one, out=out_one)
+    for a_one, b_one, out_one in zip(*(torch.split(t, 1) for t in (a, b, out)), strict=True):
+        torch.bmm(a_one, b_one, out=out_one)
     return out
+
+
+def _multiply_on_cuda(a: Tensor, b: Tensor, *, out: Tensor, precision: str) -> Tensor:
+    if precision == BF16:
+        # The product of two bfloat16 is exact in float32, in which the tensor cores sum.
+        return torch.bmm(a.bfloat16(), b.bfloat16(), torch.float32, out=out)
+    # Said at each call, so that no setting of the process turns full precision into tf32.
+    settings = torch.backends.cuda.matmul
+    before = settings.fp32_precision
+    settings.fp32_precision = "tf32" if precision == TF32 else "ieee"
+    try:
+        return torch.bmm(a, b, out=out)
+    finally:
+        settings.fp32_precision = before
 
 
 def route(a: Tensor, b: Tensor) -> str:
@@ -91,5 +123,5 @@ def _probe(key: _Key) -> str:
 
     a = matrices(m, k, transposed=a_transposed)
     b = matrices(k, n, transposed=b_transposed)
-    alone = torch.stack([torch.mm(a_one, b_one) for a_one, b_one in zip(a, b, strict=True)])
-    return BATCHED if torch.equal(torch.bmm(a, b), alone) else EACH
+    alone = [torch.bmm(*pair) for pair in zip(torch.split(a, 1), torch.split(b, 1), strict=True)]
+    return BATCHED if torch.equal(torch.bmm(a, b), torch.cat(alone)) else EACH

@@ -10,7 +10,8 @@ from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
 from bninit.nets.batch_norm import POPULATION, BatchNorm
 from bninit.nets.layers import Elementwise, Layer, Linear
-from bninit.nets.parameter import Parameter
+from bninit.nets.parameter import Parameters
+from bninit.nets.products import FULL
 
 
 class StackedMLP:
@@ -23,6 +24,7 @@ class StackedMLP:
         architecture: The shape that they share.
         weights: For each linear layer, (replica, fan_out, fan_in).
         biases: For each linear layer, (replica, fan_out), or None where it has none.
+        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
 
     Raises:
         ValueError: A tensor does not fit the architecture.
@@ -34,8 +36,10 @@ class StackedMLP:
         *,
         weights: Sequence[Tensor],
         biases: Sequence[Tensor | None],
+        precision: str = FULL,
     ) -> None:
         self.architecture = architecture
+        self.precision = precision
         self.num_replicas = weights[0].size(0)
         self.dtype, self.device = weights[0].dtype, weights[0].device
         _check(architecture, weights, biases)
@@ -48,13 +52,14 @@ class StackedMLP:
                     weight=weights[number - 1].contiguous(),
                     bias=biases[number - 1],
                     first=not any(before.parameters for before in self.layers),
+                    precision=precision,
                 )
             elif kind == "norm":
                 layer = self._batch_norm(str(place), architecture.widths[number])
             else:
                 layer = Elementwise(ACTIVATIONS[architecture.activation])
             self.layers.append(layer)
-        self.parameters: list[Parameter] = [p for layer in self.layers for p in layer.parameters]
+        self.parameters = Parameters([p for layer in self.layers for p in layer.parameters])
         self._first_trained = [bool(layer.parameters) for layer in self.layers].index(True)
 
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
@@ -120,7 +125,7 @@ class StackedMLP:
             counts = {int(state[f"{norm.name}.num_batches_tracked"]) for state in states}
             if len(counts) != 1:
                 raise ValueError(f"{norm.name}.num_batches_tracked differs within the stack")
-            norm.num_batches_tracked = counts.pop()
+            norm.num_batches_tracked.fill_(counts.pop())
 
     def select(self, keep: Sequence[int]) -> StackedMLP:
         """A new stack of some of the networks, in the given order, with copies of their state."""
@@ -130,6 +135,7 @@ class StackedMLP:
             biases=[
                 None if layer.bias is None else layer.bias.value[keep] for layer in self._linears
             ],
+            precision=self.precision,
         )
         chosen.load([self.state(replica) for replica in keep])
         return chosen

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from bninit.errors import StoreError
+from bninit.errors import StoreError, WriteError
 from bninit.store import names
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -90,6 +90,12 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(
+            "no folder can be made here: a file is in the way",
+            where=str(folder),
+            hint="move it away, or choose another folder with --runs-dir",
+        ) from error
     except OSError as error:
         raise store_error(error, folder) from error
 
@@ -128,7 +134,7 @@ def store_error(error: OSError, path: Path) -> StoreError:
     where = str(path)
     if error.errno in _FULL:
         reason = "the file grew too large" if error.errno == errno.EFBIG else "no space is left"
-        return StoreError(
+        return WriteError(
             f"{reason}; nothing was half-written", where=where, hint=f"make room; {START_AGAIN}"
         )
     if error.errno in _REFUSED:
@@ -138,10 +144,10 @@ def store_error(error: OSError, path: Path) -> StoreError:
             hint="choose another folder with --runs-dir, or ask for write permission",
         )
     if error.errno in _GONE:
-        return StoreError(
+        return WriteError(
             "its folder is not there", where=where, hint="was it removed? start the command again"
         )
-    return StoreError(error.strerror or str(error), where=where)
+    return WriteError(error.strerror or str(error), where=where)
 
 
 def _sync_folder(folder: Path) -> None:

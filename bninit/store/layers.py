@@ -32,6 +32,23 @@ _QUANTITIES = "quantities"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """One quantity at one place, over time and layers.
+
+    Attributes:
+        layers: As in `COLUMNS`, rising, (layer,).
+        steps: Finished steps at each moment at which it was read, (moment,).
+        epochs: Finished epochs, (moment,).
+        values: (moment, layer), NaN where there is none.
+    """
+
+    layers: npt.NDArray[np.integer]
+    steps: npt.NDArray[np.integer]
+    epochs: npt.NDArray[np.integer]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class StoredLayers:
     """The file's content, whole.
 
@@ -56,6 +73,35 @@ class StoredLayers:
     def answer(self, asked: ProbesConfig) -> bool:
         """Tell whether these probes are all that a config asks for."""
         return are_enough(self.probes, asked)
+
+    def trace(self, place: str, quantity: str, *, unit: int = -1) -> Trace:
+        """Follow one quantity.
+
+        Args:
+            place: As in `COLUMNS`.
+            quantity: Its name.
+            unit: -1 for all units together.
+
+        Returns:
+            All layers that have it; none where it was not read.
+        """
+        codes = {
+            key[0]: code for code, key in enumerate(self.keys) if key[1:] == (place, quantity, unit)
+        }
+        layers = sorted(codes)
+        moment = np.repeat(np.arange(self.size.size), self.size)
+        found = np.full((self.size.size, len(layers)), np.nan)
+        was_read = np.zeros(self.size.size, dtype=bool)
+        for column, layer in enumerate(layers):
+            rows = np.flatnonzero(self.key == codes[layer])
+            found[moment[rows], column] = self.value[rows]
+            was_read[moment[rows]] = True
+        return Trace(
+            layers=np.array(layers, dtype=np.int64),
+            steps=self.step[was_read],
+            epochs=self.epoch[was_read],
+            values=found[was_read],
+        )
 
     def table(self) -> pd.DataFrame:
         """A row for each number, with the columns `COLUMNS`."""

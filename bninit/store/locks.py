@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from bninit.errors import StoreError
+from bninit.errors import StoreError, WriteError
 from bninit.store import names
 from bninit.store.atomic import START_AGAIN, store_error
 
@@ -66,7 +66,7 @@ class RunLock:
         except OSError as error:
             raise store_error(error, self._folder) from error
         if not os.path.samestat(now, os.fstat(self._descriptor)):
-            raise StoreError(
+            raise WriteError(
                 "this folder was replaced by another while it was written",
                 where=str(self._folder),
                 hint="start the command again",

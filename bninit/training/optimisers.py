@@ -1,4 +1,4 @@
-"""Optimisers of a stack: torch's own fused steps, on tensors that can be saved by name."""
+"""Optimisers of a stack: torch's own fused steps, one call for all that is trained."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
-from bninit.nets.parameter import Parameter
+from bninit.nets.parameter import Parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,12 @@ class OptimiserSettings:
 class Optimiser(Protocol):
     """What the training loop asks of an optimiser."""
 
-    def step(self, lr: float) -> None:
-        """Changes every parameter by its gradient."""
+    def step(self, lr: float | Tensor) -> None:
+        """Changes every parameter by its gradient.
+
+        Args:
+            lr: Learning rate. A tensor of one number where a captured step is to read it anew.
+        """
 
     def tensors(self) -> dict[str, Tensor]:
         """What it remembers, under names, each (replica, ...)."""
@@ -50,49 +51,34 @@ class Optimiser(Protocol):
         """Told after `tensors` were written from outside."""
 
 
-def _slabs(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors as the fused step is to see them.
-
-    On the CPU one contiguous piece per network, so that the kernel treats a network's numbers
-    alike wherever it stands in the stack; on CUDA whole tensors, in one launch.
-    """
-    if tensors and tensors[0].is_cuda:
-        return list(tensors)
-    return [slab for tensor in tensors for slab in tensor]
-
-
 class SGD:
     """Stochastic gradient descent with momentum, as ``torch.optim.SGD``, dampening 0."""
 
-    def __init__(self, parameters: Sequence[Parameter], settings: OptimiserSettings) -> None:
+    def __init__(self, parameters: Parameters, settings: OptimiserSettings) -> None:
         self._settings = settings
-        self._names = [parameter.name for parameter in parameters]
-        self._momenta = [torch.zeros_like(parameter.value) for parameter in parameters]
-        self._values = _slabs([parameter.value for parameter in parameters])
-        self._grads = _slabs([parameter.grad for parameter in parameters])
-        self._buffers: list[Tensor | None] = [*_slabs(self._momenta)]
+        self._parameters = parameters
+        self._buffer, self._momenta = parameters.flat()
 
-    def step(self, lr: float) -> None:
+    def step(self, lr: float | Tensor) -> None:
         """One step; see `Optimiser`."""
-        sgd(
-            self._values,
-            self._grads,
-            self._buffers,
-            fused=True,
-            foreach=False,
+        torch._fused_sgd_(
+            [self._parameters.values],
+            [self._parameters.grads],
+            [self._buffer] if self._settings.momentum else [],
             weight_decay=self._settings.weight_decay,
             momentum=self._settings.momentum,
             lr=lr,
             dampening=0.0,
             nesterov=self._settings.nesterov,
             maximize=False,
+            is_first_step=False,
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """Momentum buffers, as ``momentum.<parameter>``."""
         return {
-            f"momentum.{name}": buffer
-            for name, buffer in zip(self._names, self._momenta, strict=True)
+            f"momentum.{parameter.name}": buffer
+            for parameter, buffer in zip(self._parameters, self._momenta, strict=True)
         }
 
     def loaded(self) -> None:
@@ -105,32 +91,27 @@ class Adam:
     As ``torch.optim.Adam`` and ``torch.optim.AdamW``, without amsgrad.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], settings: OptimiserSettings) -> None:
+    def __init__(self, parameters: Parameters, settings: OptimiserSettings) -> None:
         self._settings = settings
-        self._function = adamw if settings.name == "adamw" else adam
-        self._names = [parameter.name for parameter in parameters]
-        self._firsts = [torch.zeros_like(parameter.value) for parameter in parameters]
-        self._seconds = [torch.zeros_like(parameter.value) for parameter in parameters]
-        self._values = _slabs([parameter.value for parameter in parameters])
-        self._grads = _slabs([parameter.grad for parameter in parameters])
-        self._first_slabs = _slabs(self._firsts)
-        self._second_slabs = _slabs(self._seconds)
-        first = parameters[0].value
-        # One count for each network is saved; the fused step wants one for each tensor.
-        self._count = torch.zeros(first.size(0), dtype=torch.float32, device=first.device)
-        self._counts = [torch.zeros((), device=first.device) for _ in self._values]
+        self._parameters = parameters
+        self._function = torch._fused_adamw_ if settings.name == "adamw" else torch._fused_adam_
+        self._first, self._firsts = parameters.flat()
+        self._second, self._seconds = parameters.flat()
+        like = parameters.values
+        # One count for each network is saved; the fused step wants one.
+        self._counts = torch.zeros(parameters[0].value.size(0), device=like.device)
+        self._count = torch.zeros((), device=like.device)
 
-    def step(self, lr: float) -> None:
+    def step(self, lr: float | Tensor) -> None:
         """One step; see `Optimiser`."""
+        self._count += 1
         self._function(
-            self._values,
-            self._grads,
-            self._first_slabs,
-            self._second_slabs,
+            [self._parameters.values],
+            [self._parameters.grads],
+            [self._first],
+            [self._second],
             [],
-            self._counts,
-            fused=True,
-            foreach=False,
+            [self._count],
             amsgrad=False,
             beta1=self._settings.betas[0],
             beta2=self._settings.betas[1],
@@ -139,30 +120,31 @@ class Adam:
             eps=self._settings.eps,
             maximize=False,
         )
-        self._count += 1
+        self._counts += 1
 
     def tensors(self) -> dict[str, Tensor]:
         """First and second moments, and the number of steps."""
-        named = {"steps": self._count}
-        for name, first, second in zip(self._names, self._firsts, self._seconds, strict=True):
-            named[f"exp_avg.{name}"] = first
-            named[f"exp_avg_sq.{name}"] = second
+        named = {"steps": self._counts}
+        for parameter, first, second in zip(
+            self._parameters, self._firsts, self._seconds, strict=True
+        ):
+            named[f"exp_avg.{parameter.name}"] = first
+            named[f"exp_avg_sq.{parameter.name}"] = second
         return named
 
     def loaded(self) -> None:
         """Takes over the number of steps; see `Optimiser`."""
-        for count in self._counts:
-            count.copy_(self._count[0])
+        self._count.copy_(self._counts[0])
 
 
-OPTIMISERS: dict[str, Callable[[Sequence[Parameter], OptimiserSettings], Optimiser]] = {
+OPTIMISERS: dict[str, Callable[[Parameters, OptimiserSettings], Optimiser]] = {
     "sgd": SGD,
     "adam": Adam,
     "adamw": Adam,
 }
 
 
-def build_optimiser(parameters: Sequence[Parameter], settings: OptimiserSettings) -> Optimiser:
+def build_optimiser(parameters: Parameters, settings: OptimiserSettings) -> Optimiser:
     """The optimiser of a stack's parameters, before its first step."""
     return OPTIMISERS[settings.name](parameters, settings)
 

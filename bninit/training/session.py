@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,17 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
+from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.training.batches import DROP, KEEP, batches, epoch_order
+from bninit.training.batches import DROP, epoch_order
 from bninit.training.evaluation import collect_population_statistics, evaluate
-from bninit.training.optimisers import OptimiserSettings, build_optimiser, load_optimiser
+from bninit.training.optimisers import (
+    Optimiser,
+    OptimiserSettings,
+    build_optimiser,
+    load_optimiser,
+)
 from bninit.training.probing import Prober, ProbeSettings, Unprobed
 from bninit.training.records import (
     Checkpoint,
@@ -32,7 +37,7 @@ from bninit.training.records import (
 )
 from bninit.training.schedules import Schedule, learning_rate
 from bninit.training.seeding import bias_draws, weight_draws
-from bninit.training.step import train_step
+from bninit.training.steps import Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class TrainSettings:
         batch_size: Examples of a step.
         last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
         dtype: Of parameters, signals and data.
+        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
         device: Where all of it is.
         probes: What is read inside the networks on the way, which changes nothing in them; None
             for nothing.
@@ -61,6 +67,7 @@ class TrainSettings:
     batch_size: int = 128
     last_batch: str = DROP
     dtype: torch.dtype = torch.float32
+    precision: str = FULL
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     probes: ProbeSettings | None = None
 
@@ -127,59 +134,39 @@ class Session:
                 states=[c.probes for c in checkpoints],
             )
         self._warm_up()
+        self._steps = self._program(self.network, self.optimiser)
 
-    def run_epoch(
-        self,
-        *,
-        stop: Callable[[], bool] = never,
-        before_step: Callable[[int, Tensor], None] | None = None,
-    ) -> npt.NDArray[np.floating]:
+    def run_epoch(self, *, stop: Callable[[], bool] = never) -> npt.NDArray[np.floating]:
         """Trains to the end of an epoch, or until told to stop.
 
         Args:
             stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
-            before_step: Called before each step with its 1-based number, counted from the start of
-                the training, and its examples, (replica, batch). It may look at the network, and
-                changes nothing of it.
 
         Returns:
             The loss of each step of the epoch that is done, (replica, step).
         """
-        settings = self.settings
         self.lr = self._learning_rate(self.epoch + 1)
         order = epoch_order(
             [plan.seed for plan in self.plans],
             epoch=self.epoch + 1,
             num_examples=self.data.train_x.size(0),
-        ).to(settings.device)
-        losses: list[Tensor] = []
+        )
+        first = self.begun.shape[1]
+        steps = self._steps
+        steps.begin(order, lr=self.lr, first=first)
         stopped = False
         with torch.no_grad():
-            steps = batches(order, batch_size=settings.batch_size, last_batch=settings.last_batch)
-            for index in islice(steps, self.begun.shape[1], None):
-                if before_step is not None:
-                    before_step(self.step + len(losses) + 1, index)
+            for _ in range(first, steps.num_steps):
                 self.prober.before_step(
-                    self.step + len(losses), next_batch=index, learning_rate=self.lr
+                    self.step, next_batch=steps.next_batch, learning_rate=self.lr
                 )
-                losses.append(
-                    train_step(
-                        self.network,
-                        self.optimiser,
-                        self.data.train_x,
-                        self.data.train_y,
-                        index,
-                        lr=self.lr,
-                    )
-                )
+                steps.step()
+                self.step += 1
                 stopped = stop()
                 if stopped:
                     break
-        self.step += len(losses)
-        found = self.begun
-        if losses:
-            new = torch.stack(losses, dim=1).cpu().numpy()
-            found = np.concatenate([found.astype(new.dtype), new], axis=1)
+        new = steps.losses()
+        found = np.concatenate([self.begun.astype(new.dtype), new], axis=1)
         self.begun = found if stopped else found[:, :0]
         self.epoch += 0 if stopped else 1
         return found
@@ -248,6 +235,7 @@ class Session:
         self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
         load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self.prober.keep(self.network, stay)
+        self._steps = self._program(self.network, self.optimiser)
 
     def finish(self) -> Iterator[FinalRecord]:
         """Evaluates once on the whole training set, and on the test set."""
@@ -274,6 +262,7 @@ class Session:
                 for plan in self.plans
             ],
             device=settings.device,
+            precision=settings.precision,
         )
 
     def _next_batch(self) -> Tensor:
@@ -287,17 +276,25 @@ class Session:
 
     def _warm_up(self) -> None:
         """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
-        num_examples = self.data.train_x.size(0)
-        order = torch.arange(num_examples, device=self.settings.device)
-        sizes = {self.settings.batch_size}
-        if self.settings.last_batch == KEEP:
-            sizes.add(num_examples % self.settings.batch_size or self.settings.batch_size)
         scratch = self.network.select(range(len(self.plans)))
         optimiser = build_optimiser(scratch.parameters, self.settings.optimiser)
+        steps = self._program(scratch, optimiser, capture=False)
+        order = torch.arange(self.data.train_x.size(0)).expand(len(self.plans), -1)
         with torch.no_grad():
-            for size in sizes:
-                index = order[:size].expand(len(self.plans), -1)
-                train_step(scratch, optimiser, self.data.train_x, self.data.train_y, index, lr=0.0)
+            for first in {0, steps.num_steps - 1}:
+                steps.begin(order, lr=0.0, first=first)
+                steps.step()
+
+    def _program(self, network: StackedMLP, optimiser: Optimiser, *, capture: bool = True) -> Steps:
+        return Steps(
+            network,
+            optimiser,
+            self.data.train_x,
+            self.data.train_y,
+            batch_size=self.settings.batch_size,
+            last_batch=self.settings.last_batch,
+            capture=capture,
+        )
 
     def _count_seconds(self, stack_seconds: float) -> None:
         self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]

@@ -10,7 +10,13 @@ from bninit.training.optimisers import Optimiser
 
 
 def train_step(
-    network: StackedMLP, optimiser: Optimiser, x: Tensor, y: Tensor, index: Tensor, *, lr: float
+    network: StackedMLP,
+    optimiser: Optimiser,
+    x: Tensor,
+    y: Tensor,
+    index: Tensor,
+    *,
+    lr: float | Tensor,
 ) -> Tensor:
     """Gathers each network's mini-batch, and changes every network by one step.
 
@@ -20,7 +26,7 @@ def train_step(
         x: The training set, (example, feature).
         y: Its labels, (example,).
         index: The examples of the step, (replica, batch).
-        lr: Learning rate.
+        lr: Learning rate; see `bninit.training.optimisers.Optimiser.step`.
 
     Returns:
         The mean loss of each network over its mini-batch, before the step, in nats, (replica,).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bninit.analysis.claims import ClaimResult
-from bninit.analysis.metrics import Metric
+from bninit.analysis.metric import Metric
 from bninit.analysis.portraits import SHARES
 from bninit.analysis.sentences import Outcome
 from bninit.config.labels import value_label

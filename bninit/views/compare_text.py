@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bninit.analysis.comparison import ArmAtTarget, ComparedArm, Comparison, Difference
-from bninit.analysis.metrics import Metric
+from bninit.analysis.metric import Metric
 from bninit.views import text
 
 _SHORT_TITLES = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bninit.analysis.comparison import Comparison, Difference
-from bninit.analysis.metrics import Metric
+from bninit.analysis.metric import Metric
 from bninit.views import text
 from bninit.views.compare_text import (
     difference_text,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bninit.nets.parameter import Parameter
+from bninit.nets.parameter import Parameter, Parameters
 from bninit.training.optimisers import (
     OPTIMISERS,
     OptimiserSettings,
@@ -55,11 +55,11 @@ def gradient(step: int, name: str, dtype: torch.dtype = torch.float64) -> torch.
     return torch.randn(NUM_REPLICAS, *SHAPES[name], generator=generator, dtype=dtype)
 
 
-def parameters(dtype: torch.dtype = torch.float64) -> list[Parameter]:
-    return [Parameter(name, gradient(99, name, dtype)) for name in SHAPES]
+def parameters(dtype: torch.dtype = torch.float64) -> Parameters:
+    return Parameters([Parameter(name, gradient(99, name, dtype)) for name in SHAPES])
 
 
-def step(mine: list[Parameter], optimiser: Any, number: int) -> None:
+def step(mine: Parameters, optimiser: Any, number: int) -> None:
     for parameter in mine:
         parameter.grad.copy_(gradient(number, parameter.name))
     optimiser.step(0.1 / number)
@@ -97,7 +97,7 @@ def test_what_was_saved_goes_on_to_the_same_bits(settings: OptimiserSettings) ->
     states = [
         {name: tensor[i].clone() for name, tensor in optimiser.tensors().items()} for i in order
     ]
-    again = [Parameter(p.name, p.value[list(order)].clone()) for p in mine]
+    again = Parameters([Parameter(p.name, p.value[list(order)].clone()) for p in mine])
     loaded = build_optimiser(again, settings)
     load_optimiser(loaded, states)
     for number in (4, 5):
