@@ -30,7 +30,7 @@ class ProbesConfig(Section):
         AfterValidator(_each_once),
     ] = Field(default=GROUPS, min_length=1, description=f"what is measured: {', '.join(GROUPS)}")
     batch_size: int = Field(
-        default=256,
+        default=128,
         ge=2,
         le=4096,
         description="training images (the first ones) on which it is measured",
