@@ -10,7 +10,9 @@ from itertools import pairwise
 import torch
 
 from bninit.config import Config, arm_dict, leaf_values
+from bninit.errors import DeviceError
 from bninit.nets.architecture import Architecture
+from bninit.nets.products import TF32
 from bninit.store.networks import architecture_of, dtype_of
 
 MOST_ON_CPU = 16
@@ -65,7 +67,15 @@ def plan_stacks(jobs: Sequence[Job], *, largest: Callable[[Config], int]) -> lis
 
 
 def largest_stack(config: Config, *, device: torch.device) -> int:
-    """How many networks of this config may train together on a device, at least 1."""
+    """How many networks of this config may train together on a device, at least 1.
+
+    Raises:
+        DeviceError: None can: the device has not the precision.
+    """
+    if config.train.precision == TF32 and device.type != "cuda":
+        what = f"precision tf32 is of the tensor cores of a GPU, and this is {device.type}"
+        hint = "allowed here: float32, float64, bf16; or train on a GPU with --device cuda"
+        raise DeviceError(what, where=f"{config.name}: train.precision", hint=hint)
     needed = bytes_per_network(
         architecture_of(config),
         batch_size=config.train.batch_size,

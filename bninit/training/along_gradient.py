@@ -26,6 +26,9 @@ MULTIPLES = tuple(2 ** (exponent / 2) for exponent in range(-2, 5))
 With the paper's learning rate of 0.1 they end at its largest length, 0.4 times the gradient.
 """
 
+QUANTITIES = ("loss_range", "gradient_change", "relative_gradient_change", "smoothness")
+"""What an `AlongGradient` is summed up in, one number for each network."""
+
 Numbers = npt.NDArray[np.float64]
 
 
@@ -90,6 +93,11 @@ class AlongGradient:
         distances = self.gradient_norm[:, None] * self.lengths
         steepest: Numbers = _over(_finite_or_inf(self.gradient_changes), distances).max(axis=1)
         return steepest
+
+
+def lengths_for(learning_rate: float) -> tuple[float, ...]:
+    """The step lengths that suit a learning rate: `MULTIPLES` of it."""
+    return tuple(multiple * learning_rate for multiple in MULTIPLES)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
+from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.batches import DROP, epoch_order
@@ -52,6 +53,7 @@ class TrainSettings:
         batch_size: Examples of a step.
         last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
         dtype: Of parameters, signals and data.
+        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
         device: Where all of it is.
         probes: What is read inside the networks on the way, which changes nothing in them; None
             for nothing.
@@ -65,6 +67,7 @@ class TrainSettings:
     batch_size: int = 128
     last_batch: str = DROP
     dtype: torch.dtype = torch.float32
+    precision: str = FULL
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     probes: ProbeSettings | None = None
 
@@ -133,19 +136,11 @@ class Session:
         self._warm_up()
         self._steps = self._program(self.network, self.optimiser)
 
-    def run_epoch(
-        self,
-        *,
-        stop: Callable[[], bool] = never,
-        before_step: Callable[[int, Tensor], None] | None = None,
-    ) -> npt.NDArray[np.floating]:
+    def run_epoch(self, *, stop: Callable[[], bool] = never) -> npt.NDArray[np.floating]:
         """Trains to the end of an epoch, or until told to stop.
 
         Args:
             stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
-            before_step: Called before each step with its 1-based number, counted from the start of
-                the training, and its examples, (replica, batch). It may look at the network, and
-                changes nothing of it.
 
         Returns:
             The loss of each step of the epoch that is done, (replica, step).
@@ -162,8 +157,6 @@ class Session:
         stopped = False
         with torch.no_grad():
             for _ in range(first, steps.num_steps):
-                if before_step is not None:
-                    before_step(self.step + 1, steps.next_batch)
                 self.prober.before_step(
                     self.step, next_batch=steps.next_batch, learning_rate=self.lr
                 )
@@ -269,6 +262,7 @@ class Session:
                 for plan in self.plans
             ],
             device=settings.device,
+            precision=settings.precision,
         )
 
     def _next_batch(self) -> Tensor:

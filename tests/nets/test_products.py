@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bninit.nets import products
-from bninit.nets.products import BATCHED, EACH, multiply, route, routes
+from bninit.nets.products import BATCHED, BF16, EACH, FULL, TF32, multiply, route, routes
 
 TRANSPOSED = list(itertools.product((False, True), repeat=2))
 
@@ -131,3 +131,47 @@ def test_what_was_chosen_can_be_told() -> None:
     b = matrices(3, 20, 30, dtype=torch.float64)
     chosen = route(a, b)
     assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_bf16_rounds_the_factors_and_nothing_else(size: int) -> None:
+    a = matrices(size, 40, 300, dtype=torch.float32)
+    b = matrices(size, 300, 30, transposed=True, dtype=torch.float32)
+    found = multiply(a, b, out=torch.empty(size, 40, 30), precision=BF16)
+    rounded = torch.bmm(a.bfloat16().double(), b.bfloat16().double())
+    torch.testing.assert_close(found.double(), rounded, rtol=0, atol=1e-4)
+    # Each factor is wrong by at most 2^-9 of itself, so a product by 2^-8, and so is their sum.
+    error = (found.double() - torch.bmm(a.double(), b.double())).abs()
+    assert (error <= 2**-8 * torch.bmm(a.abs().double(), b.abs().double())).all()
+    assert error.max() > 1e-2
+    alone = multiply(a[:1], b[:1], out=torch.empty(1, 40, 30), precision=BF16)
+    assert torch.equal(alone[0], found[0])
+
+
+def test_tf32_is_of_gpus() -> None:
+    a = matrices(2, 8, 8, dtype=torch.float32)
+    with pytest.raises(ValueError, match="CUDA"):
+        multiply(a, a, out=torch.empty_like(a), precision=TF32)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize(("precision", "error"), [(FULL, 2**-20), (TF32, 2**-9), (BF16, 2**-8)])
+def test_precisions_on_cuda_whatever_the_process_is_set_to(precision: str, error: float) -> None:
+    a = matrices(3, 256, 512, dtype=torch.float32)
+    b = matrices(3, 512, 128, dtype=torch.float32)
+    exact = torch.bmm(a.double(), b.double())
+    sizes = torch.bmm(a.abs().double(), b.abs().double())
+    settings = torch.backends.cuda.matmul
+    before = settings.fp32_precision
+    try:
+        for process in ("tf32", "ieee"):
+            settings.fp32_precision = process
+            out = torch.empty(3, 256, 128, device="cuda")
+            found = multiply(a.cuda(), b.cuda(), out=out, precision=precision).cpu().double()
+            worst = float(((found - exact).abs() / sizes).max())
+            assert worst <= error
+            assert precision == FULL or worst > 2**-20
+            assert settings.fp32_precision == process
+    finally:
+        settings.fp32_precision = before
