@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
+    from bninit.inspections import inspect
     from bninit.landscapes import landscape
-    from bninit.store import Run, find_runs, load_runs
+    from bninit.store import Run, find_runs, load_layers, load_runs
 
 _HOMES = {
     "train": "bninit.api",
     "compare": "bninit.comparisons",
+    "inspect": "bninit.inspections",
     "landscape": "bninit.landscapes",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
@@ -34,6 +36,7 @@ _HOMES = {
     "UserError": "bninit.errors",
     "Run": "bninit.store",
     "find_runs": "bninit.store",
+    "load_layers": "bninit.store",
     "load_runs": "bninit.store",
 }
 
@@ -50,8 +53,10 @@ __all__ = [
     "compare",
     "config_from_dict",
     "find_runs",
+    "inspect",
     "landscape",
     "load_config",
+    "load_layers",
     "load_runs",
     "train",
 ]

@@ -14,6 +14,7 @@ from bninit.cli import (
     compare,
     data,
     init,
+    inspect,
     landscape,
     list_runs,
     report,
@@ -41,6 +42,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("inspect")(inspect.inspect)
 app.command("landscape")(landscape.landscape)
 app.command("list")(list_runs.list_runs)
 app.command("show")(show.show)
