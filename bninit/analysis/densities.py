@@ -11,13 +11,16 @@ Floats = npt.NDArray[np.float64]
 
 NUM_POINTS = 121
 
+_SMOOTHNESS = 0.3
+"""Standard deviation of the kernel, as a share of the distribution's."""
+
 
 def density(percents: Sequence[int], values: Floats) -> tuple[Floats, Floats]:
-    """The density that belongs to some percentiles.
+    """The density that belongs to some percentiles, smoothed.
 
-    The distribution function goes through the percentiles along a monotone cubic (Fritsch &
-    Carlson 1980, SIAM J. Numer. Anal. 17, 238), and on to 0 and 1 by as much as lies between the
-    two outermost percentiles on each side.
+    Numbers are laid along a monotone cubic through the percentiles (Fritsch & Carlson 1980, SIAM
+    J. Numer. Anal. 17, 238), and each becomes a Gaussian. What lies beyond the outermost
+    percentiles is not seen.
 
     Args:
         percents: Rising, within (0, 100).
@@ -32,17 +35,12 @@ def density(percents: Sequence[int], values: Floats) -> tuple[Floats, Floats]:
 
     if not np.isfinite(values).all():
         return np.empty(0), np.empty(0)
-    shares = np.asarray(percents, dtype=np.float64) / 100
-    spread = float(values[-1] - values[0])
-    if spread <= 0:
-        return np.repeat(values[:1].astype(np.float64), 3), np.array([0.0, 1.0, 0.0])
-    knots = np.concatenate(
-        [[values[0] - (values[1] - values[0])], values, [2 * values[-1] - values[-2]]]
-    ).astype(np.float64)
-    shares = np.concatenate([[0.0], shares, [1.0]])
-    # Many equal numbers make percentiles equal: a steep rise instead of a jump.
-    knots = knots + np.arange(knots.size) * 1e-6 * spread
-    curve = PchipInterpolator(knots, shares).derivative()
-    x = np.linspace(knots[0], knots[-1], NUM_POINTS)
-    height = np.clip(curve(x), 0.0, None)
+    at = np.asarray(values, dtype=np.float64)
+    if at[-1] <= at[0]:
+        return np.repeat(at[:1], 3), np.array([0.0, 1.0, 0.0])
+    shares = np.linspace(percents[0], percents[-1], 2 * NUM_POINTS)
+    numbers = PchipInterpolator(percents, at)(shares)
+    width = _SMOOTHNESS * float(numbers.std())
+    x = np.linspace(at[0] - 3 * width, at[-1] + 3 * width, NUM_POINTS)
+    height = np.exp(-0.5 * ((x[:, None] - numbers) / width) ** 2).sum(axis=1)
     return x, height / height.max()

@@ -106,9 +106,10 @@ class _Population:
     def __call__(self, mean: Tensor, invstd: Tensor, num_examples: int) -> None:
         """Takes in those of a mini-batch; see `bninit.nets.batch_norm.BatchNorm.observer`."""
         shape = self._norm.running_mean.shape
+        # Copies: what comes is written anew by the next mini-batch.
         biased = invstd.double().square().reciprocal() - self._norm.eps
         unbiased = biased * (num_examples / (num_examples - 1))
-        self._means.append(mean.double().view(shape))
+        self._means.append(mean.to(torch.float64, copy=True).view(shape))
         self._vars.append(unbiased.view(shape))
 
     def mean(self) -> RunningStatistics:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from bninit.analysis.insides import UNIT_PERCENTILES, Insides
+from bninit.views.axes import set_log_scale
 from bninit.views.inside_maps import arm_title
 from bninit.views.palette import (
     BLUE,
@@ -48,9 +50,7 @@ def units_figure(found: Insides) -> Figure | None:
     shown = {arm.label: _of_layer(table, arm.label, int(last[arm.label])) for arm in arms}
     num_rows = max(part["unit"].nunique() for part in shown.values())
     with picture_style():
-        figure, grid = _panels(
-            num_rows, len(arms), "What goes into the activation of single units, last hidden layer"
-        )
+        figure, grid = _panels(num_rows, len(arms), "Single units: what goes into their activation")
         for column, arm in enumerate(arms):
             part = shown[arm.label]
             for row, unit in enumerate(sorted(set(part["unit"].astype(int).tolist()))):
@@ -80,7 +80,7 @@ def modes_figure(found: Insides) -> Figure | None:
         found,
         column="accuracy",
         by="mode",
-        title="How good the network is with each kind of batch-norm statistics",
+        title="Accuracy with each kind of batch-norm statistics",
         label="validation accuracy (%)",
         scale=100.0,
     )
@@ -93,8 +93,8 @@ def gaps_figure(found: Insides) -> Figure | None:
         found,
         column="mean_gap",
         by="statistics",
-        title="How far the means that batch norm subtracts are from the population's",
-        label="distance of the means (standard deviations)",
+        title="How far batch norm's means are from the population's",
+        label="distance of the means (SDs)",
         is_log=True,
     )
 
@@ -112,9 +112,7 @@ def drifts_figure(found: Insides) -> Figure | None:
     colours = colormaps[_LAYER_COLOURS]
     looks = {layer: colours(0.9 * i / max(1, len(layers) - 1)) for i, layer in enumerate(layers)}
     with picture_style():
-        figure, grid = _panels(
-            2, len(arms), "How far gamma and beta have gone from where they began (1 and 0)"
-        )
+        figure, grid = _panels(2, len(arms), "How far gamma and beta have gone from 1 and 0")
         for column, arm in enumerate(arms):
             mine = table[table["arm"] == arm.label]
             for row, name in enumerate(("gamma", "beta")):
@@ -130,7 +128,8 @@ def drifts_figure(found: Insides) -> Figure | None:
                 axes.set_ylim(bottom=0.0)
             panels[0].set_ylabel(f"root mean square of {what}")
         named = layers if len(layers) <= _MOST_LAYERS else [layers[0], layers[-1]]
-        figure.supxlabel("step of the training", fontsize=10)
+        for axes in grid[-1]:
+            axes.set_xlabel("step of the training")
         figure.legend(
             handles=[
                 Line2D([], [], color=looks[layer], label=_layer_name(layer)) for layer in named
@@ -171,6 +170,10 @@ def _kinds_figure(
                 axes.set_yscale("log")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=8.5)
         _same_limits(grid)
+        if is_log:
+            low, high = grid[0][0].get_ylim()
+            for axes in grid[0]:
+                set_log_scale(axes, num_decades=math.log10(high / low))
         grid[0][0].set_ylabel(label)
         for axes in grid[0]:
             axes.set_xlabel("step of the training")

@@ -14,6 +14,7 @@ from bninit.views.palette import picture_style
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
@@ -22,6 +23,7 @@ _COLOURS = "cividis"
 _NOTHING = "#E4E4E4"
 _MOST_TICKS = 7
 _MOST_DECADES = 12
+_FEW_DECADES = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,35 +35,27 @@ class _Words:
 
 WORDS: dict[str, _Words] = {
     "signals": _Words(
-        "Signal: how far what comes out of each linear layer spreads (standard deviation)",
-        "standard deviation",
+        "Signal: how far the values out of each linear layer spread", "SD of the signal"
     ),
-    "gradients": _Words(
-        "Gradient: how large it is at what comes out of each linear layer (standard deviation)",
-        "standard deviation (loss of the whole batch)",
-    ),
+    "gradients": _Words("Gradient at what comes out of each linear layer", "SD of the gradient"),
     "gradient_to_weight": _Words(
-        "Gradient of each layer's weights, in norms of the weights",
-        "norm of the gradient / norm of the weights",
+        "Gradient of each layer's weights, against the weights", "gradient / weights (norms)"
     ),
     "shift": _Words(
-        "Shift: how far each layer's output has moved since the moment before",
-        "change of the units' means / their standard deviation",
+        "Shift: how far each layer's output has moved since the probe before",
+        "shift of the means (SDs)",
     ),
-    "dead_units": _Words(
-        "Dead units: the same output for every example", "dead units of the layer (%)", 100.0
-    ),
+    "dead_units": _Words("Dead units: the same output for every example", "dead units (%)", 100.0),
     "saturation": _Words(
         "Saturation: where the activation is all but flat",
-        "saturated units and examples (%)",
+        "saturated (%)",
         100.0,
     ),
     "distinct_units": _Words(
-        "Distinct units: how many in each layer are not copies of another", "distinct units"
+        "Distinct units: those that are no copies of another", "distinct units"
     ),
     "effective_rank": _Words(
-        "Effective rank of each layer's output: in how many directions examples differ",
-        "effective rank (Roy & Vetterli 2007)",
+        "Effective rank: directions that each layer's output uses", "effective rank"
     ),
 }
 
@@ -99,7 +93,9 @@ def map_figure(found: Insides, name: str) -> Figure | None:
         panels[0].set_ylabel("layer")
         figure.supxlabel("step of the training", fontsize=10)
         assert drawn is not None
-        figure.colorbar(drawn, ax=list(panels), label=words.unit, shrink=0.95)
+        bar = figure.colorbar(drawn, ax=list(panels), label=words.unit, shrink=0.95)
+        if is_log:
+            _plain_ticks(bar, norm)
     return figure
 
 
@@ -141,13 +137,21 @@ def _panel(
     ticks = step_ticks(steps)
     axes.set_xticks(ticks, [f"{steps[i]:,}" for i in ticks], rotation=45, ha="right", fontsize=8)
     rows = step_ticks(layers, most=12)
-    axes.set_yticks(rows, [_layer_name(layers[i], table) for i in rows])
+    axes.set_yticks(rows, [str(layers[i]) for i in rows])
     return drawn
 
 
-def _layer_name(layer: int, table: pd.DataFrame) -> str:
-    del table
-    return str(layer)
+def _plain_ticks(bar: Colorbar, norm: Normalize) -> None:
+    """Plain numbers on a logarithmic scale, at 2 and 5, too, where it spans little."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    assert norm.vmin is not None
+    assert norm.vmax is not None
+    decades = math.log10(norm.vmax / norm.vmin)
+    bar.locator = LogLocator(subs=(1.0, 2.0, 5.0) if decades < _FEW_DECADES else (1.0,), numticks=8)
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.update_ticks()
 
 
 def _norm(values: pd.Series, *, is_log: bool) -> Normalize:

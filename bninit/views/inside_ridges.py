@@ -39,7 +39,7 @@ def ridges_figure(found: Insides) -> Figure | None:
         size = (1.0 + max(3.1 * len(arms), 5.6), 1.4 + 2.2 * len(layers))
         figure = Figure(figsize=size, layout="constrained")
         figure.suptitle(
-            "What goes into the activations of each hidden layer, over the training",
+            "What goes into the activations, over the training",
             x=0.01,
             horizontalalignment="left",
             weight="bold",
