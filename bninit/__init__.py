@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
+    from bninit.explanations import explain
     from bninit.inspections import inspect
     from bninit.landscapes import landscape
     from bninit.store import Run, find_runs, load_layers, load_runs
@@ -24,6 +25,7 @@ _HOMES = {
     "train": "bninit.api",
     "compare": "bninit.comparisons",
     "inspect": "bninit.inspections",
+    "explain": "bninit.explanations",
     "landscape": "bninit.landscapes",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
@@ -52,6 +54,7 @@ __all__ = [
     "arm_id",
     "compare",
     "config_from_dict",
+    "explain",
     "find_runs",
     "inspect",
     "landscape",

@@ -33,6 +33,7 @@ HALL = {
     "cli",
     "comparisons",
     "inspections",
+    "explanations",
     "landscapes",
     "studies",
     "views",

@@ -37,7 +37,7 @@ class ProbesConfig(Section):
         default=DEFAULT_GROUPS,
         min_length=1,
         description=f"what is measured: {', '.join(DEFAULT_GROUPS)}; and landscape (the loss along "
-        "the gradient, which takes the time of 8 steps) where it is named",
+        "the gradient, which takes the time of about 10 steps) where it is named",
     )
     batch_size: int = Field(
         default=128,
