@@ -16,7 +16,8 @@ from bninit.training.along_gradient import (
     measure_along_gradient,
 )
 from bninit.training.probing import Unprobed
-from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.session import Session
+from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.step import gather
 
 
