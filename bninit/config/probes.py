@@ -37,10 +37,10 @@ class ProbesConfig(Section):
         default=DEFAULT_GROUPS,
         min_length=1,
         description=f"what is measured: {', '.join(DEFAULT_GROUPS)}; and landscape (the loss along "
-        "the gradient, which takes the time of 8 steps) where it is named",
+        "the gradient, which takes the time of about 10 steps) where it is named",
     )
     batch_size: int = Field(
-        default=256,
+        default=128,
         ge=2,
         le=4096,
         description="training images (the first ones) on which it is measured",

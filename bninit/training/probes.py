@@ -119,7 +119,7 @@ def landscape(moment: Moment) -> Iterator[Reading]:
 
     Of the network as a whole, on the step's own mini-batch and by 1/2 to 4 learning rates:
     ``loss_range``, ``gradient_change``, ``relative_gradient_change`` and ``smoothness``. It takes
-    the time of 8 training steps.
+    the time of about 10 training steps.
     """
     inputs, labels = gather(moment.data.train_x, moment.data.train_y, moment.next_batch())
     along = measure_along_gradient(

@@ -16,7 +16,8 @@ from bninit.training.along_gradient import (
     measure_along_gradient,
 )
 from bninit.training.probing import Unprobed
-from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.session import Session
+from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.step import gather
 
 
@@ -70,7 +71,7 @@ def replay(
         settings: What they have in common.
         plans: At least one network, without a checkpoint.
         data: On the device and in the dtype of the settings.
-        steps: Before which to measure; a measurement takes the time of 1 + lengths steps.
+        steps: Before which to measure; see `measure_along_gradient` for what it takes.
         lengths: Step lengths, rising; by default `lengths_for` the step's learning rate.
 
     Yields:

@@ -60,12 +60,18 @@ def test_both_routes_multiply(
     ("m", "k", "n"),
     [(100, 784, 60), (10, 100, 60), (10, 256, 128), (17, 33, 13), (256, 128, 100), (10, 784, 1)],
 )
+@pytest.mark.parametrize("num_threads", [1, 2])
 def test_the_bits_are_those_of_a_product_alone(
-    m: int, k: int, n: int, a_transposed: bool, b_transposed: bool
+    num_threads: int, m: int, k: int, n: int, a_transposed: bool, b_transposed: bool
 ) -> None:
+    torch.set_num_threads(num_threads)
     a = matrices(11, m, k, transposed=a_transposed, dtype=torch.float32)
     b = matrices(11, k, n, transposed=b_transposed, dtype=torch.float32)
-    alone = [torch.mm(a_one, b_one) for a_one, b_one in zip(a, b, strict=True)]
+    alone = [
+        multiply(a[i : i + 1], b[i : i + 1], out=torch.empty(1, m, n))[0] for i in range(len(a))
+    ]
+    for one, a_one, b_one in zip(alone, a.double(), b.double(), strict=True):
+        torch.testing.assert_close(one.double(), a_one @ b_one, rtol=0, atol=1e-3)
     for first, size in [(0, 1), (10, 1), (0, 2), (7, 3), (2, 6), (0, 11)]:
         part = slice(first, first + size)
         found = multiply(a[part], b[part], out=torch.empty(size, m, n))
@@ -78,7 +84,8 @@ def test_one_input_for_all_networks_gives_the_same_bits_too() -> None:
     x = matrices(1, 784, 60, transposed=True, dtype=torch.float32)[0]
     found = multiply(weights, x.expand(5, -1, -1), out=torch.empty(5, 100, 60))
     for one, weight in zip(found, weights, strict=True):
-        assert torch.equal(one, torch.mm(weight, x.clone()))
+        alone = multiply(weight[None], x[None].clone(), out=torch.empty(1, 100, 60))
+        assert torch.equal(one, alone[0])
 
 
 @pytest.mark.parametrize("size", [2, 6, 10, 40])
@@ -95,7 +102,7 @@ def test_a_library_with_other_bits_in_batches_is_found_out(
     assert route(a, b) == EACH
     calls.clear()
     multiply(a, b, out=found)
-    assert calls == [1] * size
+    assert calls == [2] * size
 
 
 def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +114,7 @@ def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.M
     for _ in range(3):
         multiply(a, b, out=out)
     assert route(a, b) == BATCHED
-    assert calls == [1] * 4 + [4] * 4  # one trial, three products
+    assert calls == [2] * 4 + [4] * 4  # one trial, three products
 
 
 def test_the_values_have_no_say_in_the_route() -> None:
@@ -121,9 +128,11 @@ def test_the_values_have_no_say_in_the_route() -> None:
 def test_large_products_go_one_by_one_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(torch, "bmm", bmm_that_differs(in_batches_of=0, calls=calls))
-    a = torch.empty(2, 256, 784)
-    assert route(a, torch.empty(2, 784, 128)) == EACH
+    a, b = torch.empty(2, 512, 1024), torch.empty(2, 1024, 512)
+    assert route(a, b) == EACH
     assert calls == []
+    multiply(a, b, out=torch.empty(2, 512, 512))
+    assert calls == [1, 1]
 
 
 def test_what_was_chosen_can_be_told() -> None:

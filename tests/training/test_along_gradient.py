@@ -181,8 +181,11 @@ def test_nothing_of_the_networks_changes(running: str) -> None:
         assert torch.equal(parameter.grad, gradient)
 
 
-def test_a_network_measures_the_same_alone_and_in_a_stack(data: Data) -> None:
-    architecture = Architecture(widths=(12, 100, 33, 10), placement="pre")
+@pytest.mark.parametrize("hidden", [(100, 33), (7,) * 40])
+def test_a_network_measures_the_same_alone_and_in_a_stack(
+    hidden: tuple[int, ...], data: Data
+) -> None:
+    architecture = Architecture(widths=(12, *hidden, 10), placement="pre")
     together = build(architecture, seeds=(0, 1, 2, 3, 4))
     alone = build(architecture, seeds=(3,))
     x = data.train_x[:NUM_EXAMPLES].double().T
