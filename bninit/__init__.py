@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
+    from bninit.explanations import explain
     from bninit.landscapes import landscape
     from bninit.store import Run, find_runs, load_runs
 
 _HOMES = {
     "train": "bninit.api",
     "compare": "bninit.comparisons",
+    "explain": "bninit.explanations",
     "landscape": "bninit.landscapes",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
@@ -49,6 +51,7 @@ __all__ = [
     "arm_id",
     "compare",
     "config_from_dict",
+    "explain",
     "find_runs",
     "landscape",
     "load_config",

@@ -32,6 +32,7 @@ HALL = {
     "benchmark",
     "cli",
     "comparisons",
+    "explanations",
     "landscapes",
     "studies",
     "views",

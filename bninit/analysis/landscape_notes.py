@@ -43,6 +43,11 @@ def notes_of(runs: Sequence[LandscapeRun], wish: LandscapeWish) -> Iterator[str]
 
 
 def _gradient_notes(runs: Sequence[LandscapeRun], wish: LandscapeWish) -> Iterator[str]:
+    if len({run.arm for run in runs}) > 1:
+        yield (
+            "A training that is further ahead has less loss left to vary, smaller gradients and a "
+            "flatter surface: part of a difference at the same step can be that."
+        )
     if wish.lengths is not None:
         yield "Step lengths along the gradient are the same for all runs."
         return

@@ -219,7 +219,7 @@ def _summary(landscape: Landscape, run: LandscapeRun) -> dict[str, Any]:
         row["measured_steps"] = len(mine)
         row["shortest_step"] = float(mine["shortest"].min())
         row["longest_step"] = float(mine["longest"].max())
-        row |= {name: median(mine[name].tolist()) for name in OF_STEP}
+        row |= {name: median(mine[name].tolist()) for name in ("loss", *OF_STEP)}
     if landscape.lines is not None:
         mine = landscape.lines[landscape.lines["label"] == run.label]
         distance = mine["position"].abs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bninit.analysis.layer_readings import (
+    along_gradient,
     distribution_shift,
     factor_per_layer,
     first_layer,
@@ -209,6 +210,40 @@ LAYER_METRICS = (
         better="high",
         num_decimals=1,
         probes="units",
+    ),
+    Metric(
+        name="loss_range_along_gradient",
+        title="range of the loss along the gradient",
+        unit="nats",
+        value=along_gradient("loss_range"),
+        better="low",
+        probes="landscape",
+    ),
+    Metric(
+        name="gradient_change",
+        title="change of the gradient along itself",
+        unit="",
+        value=along_gradient("gradient_change"),
+        better="low",
+        probes="landscape",
+    ),
+    Metric(
+        name="relative_gradient_change",
+        title="change of the gradient along itself, as part of it",
+        unit="",
+        value=along_gradient("relative_gradient_change"),
+        better="low",
+        num_decimals=2,
+        probes="landscape",
+    ),
+    Metric(
+        name="effective_smoothness",
+        title="effective smoothness along the gradient (less: smoother)",
+        unit="",
+        value=along_gradient("smoothness"),
+        better="low",
+        num_decimals=2,
+        probes="landscape",
     ),
 )
 """Each is one reading in `bninit.analysis.layer_readings` and one entry here."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bninit.analysis.landscapes import median
 from bninit.analysis.readings import Measured
 
 if TYPE_CHECKING:
@@ -153,6 +154,30 @@ def mode_gap(*, when: Literal["worst", "end"]) -> Reading:
         if lost.size == 0:
             return np.nan
         return float(lost.max() if when == "worst" else lost[-1, 0])
+
+    return value
+
+
+def along_gradient(quantity: str) -> Reading:
+    """Makes the reading of what a training meets along its gradient: the median over epochs.
+
+    Of the steps that follow the epochs' ends, the first step of the training among them; see
+    `bninit.training.along_gradient.AlongGradient`. Infinity is the largest number here, as a loss
+    that leaves all bounds on the way is; a step with a gradient of 0 counts for nothing. NaN of a
+    run that diverged.
+
+    Args:
+        quantity: ``loss_range``, ``gradient_change``, ``relative_gradient_change`` or
+            ``smoothness``.
+    """
+
+    def value(run: Measured, _target: float) -> float:
+        trace = run.stored_layers().trace("network", quantity)
+        at_epoch = trace.steps == trace.epochs * run.config.iterations_per_epoch
+        values = trace.values[at_epoch].ravel()
+        has_diverged = run.summary is not None and run.summary["status"] == "diverged"
+        found = None if has_diverged else median(values.tolist())
+        return np.nan if found is None else found
 
     return value
 

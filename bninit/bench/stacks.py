@@ -8,7 +8,8 @@ from bninit.bench.case import LEARNING_RATE, MOMENTUM, Case
 from bninit.bench.contenders import Build, Losses
 from bninit.nets.start import Initialisation
 from bninit.training.optimisers import OptimiserSettings
-from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.session import Session
+from bninit.training.settings import ReplicaPlan, TrainSettings
 
 _ENDLESS = 1_000_000
 """Epochs of the training, which nothing but its learning-rate schedule would ask for."""

@@ -13,6 +13,7 @@ from bninit.cli import (
     bench,
     compare,
     data,
+    explain,
     init,
     landscape,
     list_runs,
@@ -42,6 +43,7 @@ app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("landscape")(landscape.landscape)
+app.command("explain")(explain.explain)
 app.command("list")(list_runs.list_runs)
 app.command("show")(show.show)
 app.command("data")(data.data)

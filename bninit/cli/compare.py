@@ -9,14 +9,18 @@ from typing import Annotated
 import typer
 
 from bninit.cli.options import (
+    AddressOption,
+    CpusOption,
     DataDirOption,
     DeviceOption,
+    EngineOption,
     EpochsOption,
     RunsDirOption,
     SeedsOption,
     SetOption,
     overrides,
 )
+from bninit.engines.choice import EngineChoice
 from bninit.errors import UserError
 
 
@@ -63,6 +67,9 @@ def compare(
     ] = Format.TABLE,
     runs_dir: RunsDirOption = Path("runs"),
     data_dir: DataDirOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_stack: CpusOption = 1,
 ) -> None:
     """Compare arms: train what is missing, then tell what differs and how sure that is.
 
@@ -86,6 +93,7 @@ def compare(
         device=device,
         runs_dir=runs_dir,
         data_dir=data_dir,
+        engine=EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack),
         watcher=None if no_train else TrainingProgress(),
     )
     folder = comparisons.keep_comparison(found, runs_dir=runs_dir, name=name)

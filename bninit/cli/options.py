@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bninit.engines.choice import ENGINES
+
 if TYPE_CHECKING:
     from bninit.config import Override
 
@@ -30,6 +32,27 @@ DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir", help="Folder of the data sets; else $BNINIT_DATA_DIR, else a cache folder."
+    ),
+]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help=f"Where to train: {' or '.join(ENGINES)}.", show_default=True),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A Ray cluster, or auto on one of its machines; by default $RAY_ADDRESS, else this "
+        "machine alone.",
+    ),
+]
+CpusOption = Annotated[
+    int,
+    typer.Option(
+        "--cpus-per-stack",
+        help="With --engine ray, CPUs for each stack, and threads of its computations.",
+        show_default=True,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

@@ -9,13 +9,17 @@ import typer
 
 from bninit.cli.compare import Format
 from bninit.cli.options import (
+    AddressOption,
+    CpusOption,
     DataDirOption,
     DeviceOption,
+    EngineOption,
     RunsDirOption,
     SeedsOption,
     SetOption,
     overrides,
 )
+from bninit.engines.choice import EngineChoice
 from bninit.errors import DataError
 
 FAILED = 1
@@ -28,6 +32,9 @@ def study(
     device: DeviceOption = None,
     runs_dir: RunsDirOption = Path("runs"),
     data_dir: DataDirOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_stack: CpusOption = 1,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print what would be trained and for how long; no more."),
@@ -54,6 +61,7 @@ def study(
     from bninit.views.study_plan import print_study_plan
     from bninit.views.verdicts import csv_text, print_verdicts
 
+    where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     changes = overrides(settings, seeds=seeds)
     on = device or "auto"
     if dry_run:
@@ -73,6 +81,7 @@ def study(
             data_dir=data_dir,
             device=on,
             fail_fast=fail_fast,
+            engine=where,
             watcher=TrainingProgress(),
         )
     except (RuntimeError, MemoryError) as error:

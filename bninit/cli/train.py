@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from bninit.cli.options import (
+    AddressOption,
+    CpusOption,
     DataDirOption,
     DeviceOption,
+    EngineOption,
     EpochsOption,
     RunsDirOption,
     SeedsOption,
     SetOption,
     overrides,
 )
+from bninit.engines.choice import EngineChoice
 
 
 def train(
@@ -26,6 +30,9 @@ def train(
     device: DeviceOption = None,
     runs_dir: RunsDirOption = Path("runs"),
     data_dir: DataDirOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    cpus_per_stack: CpusOption = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be trained, and train nothing.")
     ] = False,
@@ -49,6 +56,7 @@ def train(
             settings, seeds=seeds, epochs=epochs, device=device, tensorboard=tensorboard
         ),
     )
+    where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     if dry_run:
         from bninit.views.plan import print_plan
 
@@ -60,6 +68,11 @@ def train(
     from bninit.views.progress import TrainingProgress
 
     runs = api.train(
-        asked, runs_dir=runs_dir, data_dir=data_dir, fresh=fresh, watcher=TrainingProgress()
+        asked,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        fresh=fresh,
+        engine=where,
+        watcher=TrainingProgress(),
     )
     print_outcome(asked, runs, runs_dir=runs_dir)

@@ -8,8 +8,13 @@ from pydantic import AfterValidator, Field, Strict, model_validator
 
 from bninit.config.fields import OneOf, Section, without_nulls
 
-GROUPS: Final = ("signals", "gradients", "units", "batch_norm")
-"""Groups of probes, the keys of `bninit.training.probes.PROBES`; all of them by default."""
+DEFAULT_GROUPS: Final = ("signals", "gradients", "units", "batch_norm")
+
+GROUPS: Final = (*DEFAULT_GROUPS, "landscape")
+"""Groups of probes, the keys of `bninit.training.probes.PROBES`.
+
+The last takes the time of several training steps, and is taken only where it is named.
+"""
 
 
 def _each_once(groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,7 +33,12 @@ class ProbesConfig(Section):
         tuple[Annotated[str, OneOf("a group of probes", GROUPS)], ...],
         Strict(False),
         AfterValidator(_each_once),
-    ] = Field(default=GROUPS, min_length=1, description=f"what is measured: {', '.join(GROUPS)}")
+    ] = Field(
+        default=DEFAULT_GROUPS,
+        min_length=1,
+        description=f"what is measured: {', '.join(DEFAULT_GROUPS)}; and landscape (the loss along "
+        "the gradient, which takes the time of about 10 steps) where it is named",
+    )
     batch_size: int = Field(
         default=256,
         ge=2,

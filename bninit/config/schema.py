@@ -146,8 +146,12 @@ class TrainConfig(Section):
         default="drop",
         description="the smaller batch that may be left at an epoch's end: drop or keep",
     )
-    precision: Annotated[Literal["float32", "float64"], OneOf("a precision")] = Field(
-        default="float32", description="float32 or float64 arithmetic"
+    precision: Annotated[Literal["float32", "float64", "bf16", "tf32"], OneOf("a precision")] = (
+        Field(
+            default="float32",
+            description="float32 or float64 arithmetic; bf16 or tf32 (on a GPU): float32, "
+            "but for the factors of matrix products",
+        )
     )
     tensorboard: bool = Field(
         default=False, description="write TensorBoard's event files beside each run"

@@ -13,6 +13,7 @@ from bninit.config.layers import is_key, key_path, overlap, settings_of
 from bninit.config.load import Search, in_order
 from bninit.config.nearest import nearest
 from bninit.config.overrides import Override, apply_overrides, parse_override
+from bninit.config.probes import DEFAULT_GROUPS
 from bninit.config.schema import Config
 from bninit.config.side_faults import side_faults
 from bninit.config.source import Path, Plain, Source, from_values, shown_value
@@ -151,7 +152,8 @@ class _ClaimCheck:
             if probes.enabled and group in probes.groups:
                 continue
             what = f"{self._claim.metric} is read from probes, and {arm.label} has none"
-            hint = "put probes: true under base, or under the set of this experiment"
+            switch = "true" if group in DEFAULT_GROUPS else f"{{groups: [{group}]}}"
+            hint = f"put probes: {switch} under base, or under the set of this experiment"
             if probes.enabled:
                 what = f"{self._claim.metric} is read from probes of {group}, "
                 what += f"and {arm.label} has only {', '.join(probes.groups)}"

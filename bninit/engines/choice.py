@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from bninit.engines.interface import Engine
 
-ENGINES = {"local": "bninit.engines.local:open_engine"}
+ENGINES = {
+    "local": "bninit.engines.local:open_engine",
+    "ray": "bninit.engines.ray:open_engine",
+}
 """For each engine, where the function is that makes one, ``module:function``.
 
 It takes an `EngineChoice`, and the keywords ``device`` and ``data_dir`` of `open_engine`.
@@ -27,9 +30,38 @@ class EngineChoice:
 
     Attributes:
         name: A key of `ENGINES`.
+        address: Of a cluster, for the engine ``ray``: ``HOST:PORT`` or ``auto``; None for
+            ``$RAY_ADDRESS``, and without it for a cluster of this machine alone.
+        cpus_per_stack: CPUs for each stack on a cluster, and threads of its computations; at
+            least 1.
+
+    Raises:
+        UserError: One of them is not allowed.
     """
 
     name: str = "local"
+    address: str | None = None
+    cpus_per_stack: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise UserError(
+                f"there is no engine {self.name!r}",
+                where="--engine",
+                hint=f"allowed: {', '.join(ENGINES)}",
+            )
+        if self.address is not None and self.name == "local":
+            raise UserError(
+                f"{self.address!r} is the address of a cluster, and this machine needs none",
+                where="--address",
+                hint="add --engine ray",
+            )
+        if self.cpus_per_stack < 1:
+            raise UserError(
+                f"{self.cpus_per_stack} is no number of CPUs",
+                where="--cpus-per-stack",
+                hint="at least 1",
+            )
 
 
 LOCAL = EngineChoice()
@@ -46,14 +78,8 @@ def open_engine(choice: EngineChoice, *, device: str, data_dir: Path | None) -> 
 
     Raises:
         DeviceError: The device is not there.
-        UserError: There is no such engine, or it cannot be had.
+        UserError: A package that the engine needs is not installed.
     """
-    if choice.name not in ENGINES:
-        raise UserError(
-            f"there is no engine {choice.name!r}",
-            where="--engine",
-            hint=f"allowed: {', '.join(ENGINES)}",
-        )
     module, _, function = ENGINES[choice.name].partition(":")
     make: Callable[..., Engine] = getattr(import_module(module), function)
     return make(choice, device=device, data_dir=data_dir)

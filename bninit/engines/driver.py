@@ -8,12 +8,12 @@ process trains are left to it, and waited for at the end.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import sleep
 
 from bninit.engines.clock import Clock, work_of
 from bninit.engines.interface import (
@@ -384,7 +384,7 @@ class _Driver:
                 num = sum(len(waiting.jobs) for waiting in still)
                 networks = "a network" if num == 1 else f"{num} networks"
                 self._watcher.note(f"waiting for {networks} that another process is training")
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _is_finished(self, job: Job) -> bool:
         return is_finished(self._runs_dir, job.config, job.seed)

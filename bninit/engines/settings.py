@@ -11,6 +11,7 @@ from bninit.engines.interface import DataKey
 from bninit.engines.plan import Job
 from bninit.errors import DeviceError
 from bninit.nets.initialisers import SCHEMES, Parameters
+from bninit.nets.products import FULL, PRECISIONS
 from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
 from bninit.training.loop import ReplicaPlan, TrainSettings
@@ -78,9 +79,16 @@ def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSet
         batch_size=config.train.batch_size,
         last_batch=config.train.last_batch,
         dtype=dtype_of(config),
+        precision=products_of(config),
         device=device,
         probes=_probes_of(config),
     )
+
+
+def products_of(config: Config) -> str:
+    """The precision of the config's matrix products; see `bninit.nets.products.PRECISIONS`."""
+    precision = config.train.precision
+    return precision if precision in PRECISIONS else FULL
 
 
 def _probes_of(config: Config) -> ProbeSettings | None:

@@ -17,7 +17,7 @@ POPULATION = "population"
 
 
 class _Statistics(NamedTuple):
-    """Of every unit, (replica, feature) each; the variance is the unbiased one."""
+    """Of every unit, (replica * feature,) each; the variance is the unbiased one."""
 
     mean: Tensor
     var: Tensor
@@ -81,7 +81,8 @@ class BatchNorm:
         self.observer: Callable[[Tensor, Tensor, int], None] | None = None
         self._running = running
         self._collecting = False
-        self._batch = _Statistics(torch.zeros_like(ones), ones.clone())
+        self._averages = _Statistics(self.running_mean.view(-1), self.running_var.view(-1))
+        self._batch = _Statistics(*(torch.zeros_like(average) for average in self._averages))
         self._workspace = Workspace()
         self._x: Tensor | None = None
         self._batch_statistics: tuple[Tensor, Tensor] | None = None
@@ -90,7 +91,7 @@ class BatchNorm:
         """Begins or ends a pass over the training set that collects population statistics."""
         if on:
             # The first batch replaces these, but an infinity times its weight 0 would be NaN.
-            for mean, var in ((self.running_mean, self.running_var), self._batch):
+            for mean, var in (self._averages, self._batch):
                 mean.zero_()
                 var.fill_(1.0)
             self.num_batches_tracked.zero_()
@@ -107,17 +108,15 @@ class BatchNorm:
         x = x.contiguous()
         out = self._workspace.take("out", tuple(x.shape), like=x, keep=training)
         channels = (1, x.size(0) * x.size(1), x.size(2))
-        weight = None if self.gamma is None else self.gamma.value.view(-1)
-        bias = None if self.beta is None else self.beta.value.view(-1)
         mean = self._workspace.take("mean", channels[1:2], like=x, keep=training)
         invstd = self._workspace.take("invstd", channels[1:2], like=x, keep=training)
         kept, new_weight = self._kept(training=training)
         torch.ops.aten.native_batch_norm.out(
             x.view(channels),
-            weight,
-            bias,
-            None if kept is None else kept.mean.view(-1),
-            None if kept is None else kept.var.view(-1),
+            None if self.gamma is None else self.gamma.flat,
+            None if self.beta is None else self.beta.flat,
+            None if kept is None else kept.mean,
+            None if kept is None else kept.var,
             training,
             new_weight,
             self.eps,
@@ -144,7 +143,7 @@ class BatchNorm:
         dx, dgamma, dbeta = torch.ops.aten.native_batch_norm_backward(
             dy.contiguous().view(channels),
             x.view(channels),
-            None if self.gamma is None else self.gamma.value.view(-1),
+            None if self.gamma is None else self.gamma.flat,
             None,
             None,
             mean,
@@ -154,8 +153,8 @@ class BatchNorm:
             [True, affine, affine],
         )
         if self.gamma is not None and self.beta is not None:
-            self.gamma.grad.view(-1).copy_(dgamma)
-            self.beta.grad.view(-1).copy_(dbeta)
+            self.gamma.flat_grad.copy_(dgamma)
+            self.beta.flat_grad.copy_(dbeta)
         shaped: Tensor = dx.view(x.shape)
         return shaped
 
@@ -169,11 +168,10 @@ class BatchNorm:
 
     def _kept(self, *, training: bool) -> tuple[_Statistics | None, float]:
         """What torch's kernel reads or writes as running statistics, and the new values' weight."""
-        running = _Statistics(self.running_mean, self.running_var)
         if not training:
-            return running, 0.0
+            return self._averages, 0.0
         if self._running == EMA:
-            return running, self.momentum
+            return self._averages, self.momentum
         # The weight 1/n changes from step to step, and so cannot be the constant that the kernel
         # takes: it writes the batch's own statistics, and `_track` averages them.
         tracks = self._collecting or self._running == CUMULATIVE
@@ -187,5 +185,5 @@ class BatchNorm:
         if kept is not self._batch:
             return
         new_weight = self.num_batches_tracked[0].to(self.running_mean.dtype).reciprocal()
-        for running, new in zip((self.running_mean, self.running_var), kept, strict=True):
+        for running, new in zip(self._averages, kept, strict=True):
             running.mul_(1.0 - new_weight).add_(new * new_weight)

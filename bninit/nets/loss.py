@@ -26,7 +26,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     loss = _batch_mean(torch.log_softmax(rows, dim=2).gather(2, picked).squeeze(2)).neg_()
     # d(-log p_label) / d(logit) is p - 1 at the label and p elsewhere.
     gradient = torch.softmax(rows, dim=2)
-    gradient.scatter_add_(2, picked, gradient.new_full((), -1.0).expand(picked.shape))
+    gradient.scatter_(2, picked, -1.0, reduce="add")
     return loss, gradient.mul_(1.0 / labels.size(1)).transpose(1, 2)
 
 
@@ -42,6 +42,8 @@ def _batch_mean(values: Tensor) -> Tensor:
     A single row is a sum with one result, which torch shares among threads when it is long: then
     a network alone would be summed in another order than in a stack.
     """
+    if values.size(1) <= _SERIAL:
+        return values.mean(dim=1)
     first, *others = values.split_with_sizes(_parts(values.size(1)), dim=1)
     total = first.sum(dim=1)
     for part in others:

@@ -21,14 +21,24 @@ class Parameter:
         name: The key of the tensor in the state dict of the equal ``nn.Sequential``.
         value: (replica, ...), one slice for each network.
         grad: As ``value``; overwritten by each backward pass.
+        flat: ``value`` in one dimension.
+        flat_grad: ``grad`` in one dimension.
     """
 
     name: str
     value: Tensor
     grad: Tensor = field(init=False)
+    flat: Tensor = field(init=False)
+    flat_grad: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.grad = torch.zeros_like(self.value)
+        value = self.value.contiguous()
+        self.lie_in(value, torch.zeros_like(value))
+
+    def lie_in(self, value: Tensor, grad: Tensor) -> None:
+        """Takes contiguous tensors as its own, with the numbers that are in them."""
+        self.value, self.grad = value, grad
+        self.flat, self.flat_grad = value.view(-1), grad.view(-1)
 
 
 class Parameters(Sequence[Parameter]):
@@ -52,7 +62,7 @@ class Parameters(Sequence[Parameter]):
         self.values, values = self.flat()
         self.grads, grads = self.flat()
         for parameter, value, grad in zip(self._parameters, values, grads, strict=True):
-            parameter.value, parameter.grad = value.copy_(parameter.value), grad
+            parameter.lie_in(value.copy_(parameter.value), grad)
 
     def flat(self) -> tuple[Tensor, list[Tensor]]:
         """Zeros laid out like the values: all of them, and the view that belongs to each."""

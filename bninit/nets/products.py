@@ -2,11 +2,13 @@
 
 A library is free to sum in another order when it multiplies one pair of matrices than when it
 multiplies ten, and for some shapes it does. Then a network would train to other bits alone than
-in a stack. A network's product is therefore, by definition, the one of a call of its own. Each
-shape of product and number of networks is tried once per process, on random matrices: where the
-batched call gives every network those same bits, it is used; elsewhere, and for products so large
-that a call costs nothing beside them, each network's product is a call of its own. The choice
-depends on shapes and on the machine, never on timing, and the numbers do not depend on the choice.
+in a stack. A network's product is therefore, by definition, the one of a call for this pair twice:
+a call for one pair takes another kernel for small products, which few batched calls agree with.
+Each shape of product and number of networks is tried once per process, on random matrices: where
+the call for all of them gives every network the bits of its definition, it is used; elsewhere each
+network gets a call of its own, for its pair twice. Products so large that the twice would cost are
+a call of their own for the one pair, by definition, without a trial. The choice depends on shapes
+and on the machine, never on timing, and the numbers do not depend on the choice.
 
 Factors may be rounded for the tensor cores of a GPU where the user asks for it (`PRECISIONS`);
 sums and results keep the dtype of the factors in any case.
@@ -27,7 +29,7 @@ PRECISIONS = (FULL, TF32, BF16)
 """How factors of products are rounded: not at all; to 10 bits behind the point, by a GPU's tensor
 cores, whose sums are in float32; or to bfloat16 (7 bits), with sums in float32."""
 
-_LARGE = 16_000_000
+_LARGE = 200_000_000
 """Multiplications from which on a product is a call of its own without a trial."""
 
 _Key = tuple[int, tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int]
@@ -53,11 +55,25 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, precision: str = FULL) -> Ten
         a, b = a.bfloat16().float(), b.bfloat16().float()
     elif precision == TF32:
         raise ValueError("tf32 products need a CUDA device")
-    if a.size(0) == 1 or route(a, b) == BATCHED:
+    if route(a, b) == BATCHED:
         return torch.bmm(a, b, out=out)
+    if a.size(0) == 1:
+        return out.copy_(_alone(a, b))
     for a_one, b_one, out_one in zip(*(torch.split(t, 1) for t in (a, b, out)), strict=True):
-        torch.bmm(a_one, b_one, out=out_one)
+        out_one.copy_(_alone(a_one, b_one))
     return out
+
+
+def _alone(a: Tensor, b: Tensor) -> Tensor:
+    """A network's product as it is defined, (1, m, n)."""
+    if _multiplications(a, b) >= _LARGE:
+        return torch.bmm(a, b)
+    return torch.bmm(a.expand(2, -1, -1), b.expand(2, -1, -1)).narrow(0, 0, 1)
+
+
+def _multiplications(a: Tensor, b: Tensor) -> int:
+    """Of one network's product."""
+    return a.size(1) * a.size(2) * b.size(2)
 
 
 def _multiply_on_cuda(a: Tensor, b: Tensor, *, out: Tensor, precision: str) -> Tensor:
@@ -111,7 +127,7 @@ def _key(a: Tensor, b: Tensor) -> _Key:
 
 def _probe(key: _Key) -> str:
     size, (m, k), a_transposed, (_, n), b_transposed, dtype, _ = key
-    if size == 1 or m * k * n >= _LARGE:
+    if m * k * n >= _LARGE:
         return EACH
     generator = torch.Generator().manual_seed(m * 1_000_003 + k * 1_009 + n)
 
@@ -123,5 +139,5 @@ def _probe(key: _Key) -> str:
 
     a = matrices(m, k, transposed=a_transposed)
     b = matrices(k, n, transposed=b_transposed)
-    alone = [torch.bmm(*pair) for pair in zip(torch.split(a, 1), torch.split(b, 1), strict=True)]
+    alone = [_alone(*pair) for pair in zip(torch.split(a, 1), torch.split(b, 1), strict=True)]
     return BATCHED if torch.equal(torch.bmm(a, b), torch.cat(alone)) else EACH

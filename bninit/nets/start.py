@@ -12,6 +12,7 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.draws import Draws, draw_bias, draw_weight
 from bninit.nets.initialisers import Parameters
 from bninit.nets.lsuv import lsuv_scale
+from bninit.nets.products import FULL
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 
@@ -100,7 +101,11 @@ def draw_start(
 
 
 def stack(
-    architecture: Architecture, starts: Sequence[Start], *, device: torch.device
+    architecture: Architecture,
+    starts: Sequence[Start],
+    *,
+    device: torch.device,
+    precision: str = FULL,
 ) -> StackedMLP:
     """Puts networks of one shape together.
 
@@ -108,6 +113,7 @@ def stack(
         architecture: The shape.
         starts: One for each network.
         device: Where the stack is to live.
+        precision: Of its products; see `bninit.nets.products.PRECISIONS`.
     """
     num_layers = len(architecture.fans())
     weights = [torch.stack([s.weights[i] for s in starts]).to(device) for i in range(num_layers)]
@@ -115,7 +121,7 @@ def stack(
     for i in range(num_layers):
         present = [bias for s in starts if (bias := s.biases[i]) is not None]
         biases.append(torch.stack(present).to(device) if present else None)
-    return StackedMLP(architecture, weights=weights, biases=biases)
+    return StackedMLP(architecture, weights=weights, biases=biases, precision=precision)
 
 
 def _lsuv(

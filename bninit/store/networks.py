@@ -35,4 +35,11 @@ def dtype_of(config: Config) -> torch.dtype:
     """The precision of parameters, signals and data."""
     import torch
 
-    return torch.float64 if config.train.precision == "float64" else torch.float32
+    dtype = getattr(torch, number_of(config))
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def number_of(config: Config) -> str:
+    """The name of that precision: ``float32`` or ``float64``."""
+    return "float64" if config.train.precision == "float64" else "float32"

@@ -29,6 +29,7 @@ from bninit.store.inspection import (
 from bninit.store.layers import are_enough, asked_for, encode_layers
 from bninit.store.locks import RunLock, check_no_links
 from bninit.store.metrics import Row, format_row, format_rows, records_of, row_of
+from bninit.store.networks import number_of
 from bninit.store.reading import DamagedFileError, crc, read_json
 from bninit.store.summary import count_numbers, summarise, targets_of, with_check_sums
 from bninit.store.tensorboard import event_files
@@ -118,7 +119,7 @@ class RunWriter:
         self._checkpoint: StoredCheckpoint | None = found.checkpoint
         self._rows: list[Row] = list(found.rows)
         self._text = format_rows(self._rows)
-        nothing: Losses = np.empty(0, dtype=config.train.precision)
+        nothing: Losses = np.empty(0, dtype=number_of(config))
         self._losses = nothing if found.losses is None else found.losses
         if found.summary is not None:
             self._settle(found.summary)

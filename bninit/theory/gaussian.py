@@ -20,6 +20,7 @@ FARTHEST = 10.0
 _PIECES = np.linspace(-FARTHEST, FARTHEST, 11)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _FINEST = 0.25
+_WIDEST = 1e12
 _MOST_COEFFICIENTS = 96
 _ENOUGH = 1e-5
 
@@ -190,7 +191,8 @@ def _flat(mean: Floats | float, sd: Floats | float) -> tuple[Floats, Floats]:
 def _rule(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
     """Nodes in z and their weights, the density of N(0, 1) included; (variable, node) each."""
     scale = np.where(sd > 0, sd, 1.0)
-    num_fine = max(1, math.ceil(math.log2(max(1.0, 8 * float(scale.max(initial=1.0))))))
+    widest = min(float(scale.max(initial=1.0)), _WIDEST)
+    num_fine = max(1, math.ceil(math.log2(max(1.0, 8 * widest))))
     reach = _FINEST * 2.0 ** np.arange(num_fine)
     around = np.concatenate([-reach[::-1], [0.0], reach])
     cuts = np.clip((around - mean[:, None]) / scale[:, None], -FARTHEST, FARTHEST)

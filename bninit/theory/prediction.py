@@ -19,6 +19,7 @@ from bninit.theory.functions import Floats, function_of
 from bninit.theory.hidden import Kind, activation_of, back, hidden_kinds, norm_of, passed_on
 
 _SETTLED = 1e-4
+_LARGEST = 1e280
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,9 @@ def predict(
         lsuv_gain: The standard deviation that ``lsuv`` gives each layer's output.
         lsuv_inputs: What the first linear layer reads of images on which ``lsuv`` measures;
             ``inputs`` by default.
+
+    Raises:
+        OverflowError: A signal grows beyond what float64 holds.
     """
     if any(law.weight.scaled_by_data for law in laws):
         measured = inputs if lsuv_inputs is None else lsuv_inputs
@@ -125,6 +129,8 @@ def _forward(
             bias_mean=law.bias.mean if law.bias else 0.0,
             bias_variance=law.bias.sd**2 if law.bias else 0.0,
         )
+        if not out.mean_square < _LARGEST:
+            raise OverflowError(f"the signal of layer {number} has no end")
         kinds: list[Kind] = []
         if number < len(laws):
             # Deep layers settle: what was worked out for an equal one holds again.

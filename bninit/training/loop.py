@@ -10,8 +10,8 @@ import torch
 
 from bninit.data.load import Data
 from bninit.training.records import CutRecord, EpochRecord, FinalRecord
-from bninit.training.session import ReplicaPlan, Session, TrainSettings, never
-from bninit.training.step import train_step
+from bninit.training.session import Session, never
+from bninit.training.settings import ReplicaPlan, TrainSettings
 
 __all__ = ["ReplicaPlan", "TrainSettings", "seconds_per_step", "train_stack"]
 
@@ -75,14 +75,13 @@ def seconds_per_step(
         num_steps: Steps to time, at least 1.
     """
     training = Session(settings, plans, data)
-    index = torch.arange(settings.batch_size, device=settings.device).expand(len(plans), -1)
+    order = torch.arange(data.train_x.size(0)).expand(len(plans), -1)
     times = []
     for _ in range(num_steps):
+        training.steps.begin(order, lr=0.0)
         began = time.perf_counter()
         with torch.no_grad():
-            losses = train_step(
-                training.network, training.optimiser, data.train_x, data.train_y, index, lr=0.0
-            )
-        losses.cpu()
+            training.steps.step()
+        training.steps.losses()
         times.append(time.perf_counter() - began)
     return statistics.median(times)

@@ -16,19 +16,23 @@ from bninit.nets.architecture import POST, PRE
 from bninit.nets.signals import LayerSignals
 from bninit.nets.symmetry import distinct_units
 from bninit.training import distributions
+from bninit.training.along_gradient import QUANTITIES, lengths_for, measure_along_gradient
 from bninit.training.distributions import PERCENTILES, RANK_EXAMPLES, UNIT_PERCENTILES
 from bninit.training.moments import (
     ACTIVATION,
     GRADIENT,
     LINEAR,
+    NETWORK,
     NORM,
     WEIGHT,
+    WHOLE,
     Moment,
     Probe,
     Reading,
     per_network,
 )
 from bninit.training.normalization import batch_norm
+from bninit.training.step import gather
 
 
 def signals(moment: Moment) -> Iterator[Reading]:
@@ -110,11 +114,28 @@ def units(moment: Moment) -> Iterator[Reading]:
         yield from _distinct_units(moment)
 
 
+def landscape(moment: Moment) -> Iterator[Reading]:
+    """How smooth the loss is along the gradient of the step to come; see `AlongGradient`.
+
+    Of the network as a whole, on the step's own mini-batch and by 1/2 to 4 learning rates:
+    ``loss_range``, ``gradient_change``, ``relative_gradient_change`` and ``smoothness``. It takes
+    the time of about 10 training steps.
+    """
+    inputs, labels = gather(moment.data.train_x, moment.data.train_y, moment.next_batch())
+    along = measure_along_gradient(
+        moment.network, inputs, labels, lengths=lengths_for(moment.learning_rate)
+    )
+    for quantity in QUANTITIES:
+        values = torch.from_numpy(getattr(along, quantity))
+        yield Reading(layer=WHOLE, place=NETWORK, quantity=quantity, values=values)
+
+
 PROBES: dict[str, Probe] = {
     "signals": signals,
     "gradients": gradients,
     "units": units,
     "batch_norm": batch_norm,
+    "landscape": landscape,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -160,7 +160,7 @@ class CutRecord:
 
     epoch: int
     steps: int
-    checkpoints: dict[int, Callable[[], Checkpoint]]
+    checkpoints: Mapping[int, Callable[[], Checkpoint]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from bninit.data.load import Data
-from bninit.training.along_gradient import MULTIPLES, AlongGradient, measure_along_gradient
-from bninit.training.session import ReplicaPlan, Session, TrainSettings
+from bninit.training.along_gradient import (
+    AlongGradient,
+    lengths_for,
+    measure_along_gradient,
+)
+from bninit.training.probing import Unprobed
+from bninit.training.session import Session
+from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.step import gather
 
 
@@ -65,38 +71,61 @@ def replay(
         settings: What they have in common.
         plans: At least one network, without a checkpoint.
         data: On the device and in the dtype of the settings.
-        steps: Before which to measure; a measurement takes the time of 1 + lengths steps.
-        lengths: Step lengths, rising; by default `MULTIPLES` of the step's learning rate.
+        steps: Before which to measure; see `measure_along_gradient` for what it takes.
+        lengths: Step lengths, rising; by default `lengths_for` the step's learning rate.
 
     Yields:
         Each epoch, from 0.
     """
-    training = Session(settings, plans, data)
-    measured: list[MeasuredStep] = []
-
-    def measure(step: int, index: Tensor) -> None:
-        if step not in steps:
-            return
-        inputs, labels = gather(data.train_x, data.train_y, index)
-        lr = training.lr
-        own = [multiple * lr for multiple in MULTIPLES] if lengths is None else lengths
-        along = measure_along_gradient(training.network, inputs, labels, lengths=own)
-        measured.append(
-            MeasuredStep(step=step, epoch=training.epoch + 1, learning_rate=lr, along=along)
-        )
+    training = Session(replace(settings, probes=None), plans, data)
+    measurer = _Measurer(training, steps=steps, lengths=lengths)
+    training.prober = measurer
 
     def told(losses: npt.NDArray[np.floating]) -> ReplayedEpoch:
         return ReplayedEpoch(
             epoch=training.epoch,
             step_losses=losses,
-            measured=tuple(measured),
+            measured=tuple(measurer.measured),
             parameters=tuple(_parameters(training, place) for place in range(len(plans))),
         )
 
     yield told(np.empty((len(plans), 0)))
     while training.epoch < settings.epochs:
-        measured.clear()
-        yield told(training.run_epoch(before_step=measure))
+        measurer.measured.clear()
+        yield told(training.run_epoch())
+
+
+class _Measurer(Unprobed):
+    """Measures along the gradient where a training takes its probes, at other moments."""
+
+    def __init__(
+        self, training: Session, *, steps: Collection[int], lengths: Sequence[float] | None
+    ) -> None:
+        self.measured: list[MeasuredStep] = []
+        self._training = training
+        self._steps = frozenset(steps)
+        self._lengths = lengths
+
+    def before_step(self, step: int, *, next_batch: Tensor, learning_rate: float) -> None:
+        """Measures at the weights before a step, with its examples."""
+        if step + 1 not in self._steps:
+            return
+        training = self._training
+        inputs, labels = gather(training.data.train_x, training.data.train_y, next_batch)
+        along = measure_along_gradient(
+            training.network,
+            inputs,
+            labels,
+            lengths=self._lengths or lengths_for(learning_rate),
+        )
+        self.measured.append(
+            MeasuredStep(
+                step=step + 1,
+                epoch=training.epoch + 1,
+                learning_rate=learning_rate,
+                along=along,
+            )
+        )
 
 
 def _parameters(training: Session, place: int) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,18 +12,12 @@ import torch
 from torch import Tensor
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.training.batches import DROP, epoch_order
+from bninit.nets.start import draw_start, stack
+from bninit.training.batches import epoch_order
 from bninit.training.evaluation import collect_population_statistics, evaluate
-from bninit.training.optimisers import (
-    Optimiser,
-    OptimiserSettings,
-    build_optimiser,
-    load_optimiser,
-)
-from bninit.training.probing import Prober, ProbeSettings, Unprobed
+from bninit.training.optimisers import Optimiser, build_optimiser, load_optimiser
+from bninit.training.probing import Prober, Unprobed
 from bninit.training.records import (
     Checkpoint,
     CutRecord,
@@ -34,54 +27,10 @@ from bninit.training.records import (
     FinalRecord,
     ReplicaEpoch,
 )
-from bninit.training.schedules import Schedule, learning_rate
+from bninit.training.schedules import learning_rate
 from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.steps import Steps
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """What the networks of a stack have in common.
-
-    Attributes:
-        architecture: Their shape.
-        optimiser: Its constants.
-        lr: Learning rate at the start.
-        schedule: How it changes.
-        epochs: Epochs of the whole training.
-        batch_size: Examples of a step.
-        last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
-        dtype: Of parameters, signals and data.
-        device: Where all of it is.
-        probes: What is read inside the networks on the way, which changes nothing in them; None
-            for nothing.
-    """
-
-    architecture: Architecture
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
-    lr: float = 0.1
-    schedule: Schedule = field(default_factory=Schedule)
-    epochs: int = 10
-    batch_size: int = 128
-    last_batch: str = DROP
-    dtype: torch.dtype = torch.float32
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    probes: ProbeSettings | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplicaPlan:
-    """One network to be trained.
-
-    Attributes:
-        seed: Names its random streams.
-        initialisation: How it starts.
-        checkpoint: Where it goes on; None for the beginning.
-    """
-
-    seed: int
-    initialisation: Initialisation
-    checkpoint: Checkpoint | None = None
 
 
 def never() -> bool:
@@ -96,6 +45,7 @@ class Session:
         epoch: Finished epochs.
         step: Finished steps, those of an unfinished epoch included.
         begun: Losses of the finished steps of an unfinished epoch, (replica, step).
+        steps: Makes the steps of the networks that are in the stack.
     """
 
     def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
@@ -131,21 +81,13 @@ class Session:
                 states=[c.probes for c in checkpoints],
             )
         self._warm_up()
-        self._steps = self._program(self.network, self.optimiser)
+        self.steps = self._program(self.network, self.optimiser)
 
-    def run_epoch(
-        self,
-        *,
-        stop: Callable[[], bool] = never,
-        before_step: Callable[[int, Tensor], None] | None = None,
-    ) -> npt.NDArray[np.floating]:
+    def run_epoch(self, *, stop: Callable[[], bool] = never) -> npt.NDArray[np.floating]:
         """Trains to the end of an epoch, or until told to stop.
 
         Args:
             stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
-            before_step: Called before each step with its 1-based number, counted from the start of
-                the training, and its examples, (replica, batch). It may look at the network, and
-                changes nothing of it.
 
         Returns:
             The loss of each step of the epoch that is done, (replica, step).
@@ -157,13 +99,11 @@ class Session:
             num_examples=self.data.train_x.size(0),
         )
         first = self.begun.shape[1]
-        steps = self._steps
+        steps = self.steps
         steps.begin(order, lr=self.lr, first=first)
         stopped = False
         with torch.no_grad():
             for _ in range(first, steps.num_steps):
-                if before_step is not None:
-                    before_step(self.step + 1, steps.next_batch)
                 self.prober.before_step(
                     self.step, next_batch=steps.next_batch, learning_rate=self.lr
                 )
@@ -242,7 +182,7 @@ class Session:
         self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
         load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self.prober.keep(self.network, stay)
-        self._steps = self._program(self.network, self.optimiser)
+        self.steps = self._program(self.network, self.optimiser)
 
     def finish(self) -> Iterator[FinalRecord]:
         """Evaluates once on the whole training set, and on the test set."""
@@ -269,6 +209,7 @@ class Session:
                 for plan in self.plans
             ],
             device=settings.device,
+            precision=settings.precision,
         )
 
     def _next_batch(self) -> Tensor:

@@ -27,7 +27,7 @@ _PANELS = (
     ),
     (
         "smoothness",
-        "How fast it changes (effective smoothness)",
+        "How fast it changes (effective smoothness; less: smoother)",
         "largest change / distance moved",
     ),
 )

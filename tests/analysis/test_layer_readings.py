@@ -37,7 +37,7 @@ class Probed:
     def stored_layers(self) -> StoredLayers:
         keys = tuple((*key, -1) for key in self._numbers)
         taken = [
-            (step, STEPS.index(step) // 2, code, values[i - len(STEPS)])
+            (step, step // 27, code, values[i - len(STEPS)])
             for i, step in enumerate(STEPS)
             for code, values in enumerate(self._numbers.values())
             if len(values) >= len(STEPS) - i
@@ -172,3 +172,40 @@ def test_probes_are_no_axis(tmp_path: Path) -> None:
     path.write_text("name: s\nseeds: 1\nexperiments:\n  e: {over: {probes: [true, false]}}\n")
     with pytest.raises(ConfigError, match="makes no difference to what is trained"):
         load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity"),
+    [
+        ("loss_range_along_gradient", "loss_range"),
+        ("gradient_change", "gradient_change"),
+        ("relative_gradient_change", "relative_gradient_change"),
+        ("effective_smoothness", "smoothness"),
+    ],
+)
+def test_along_the_gradient_it_is_the_median_over_epochs(name: str, quantity: str) -> None:
+    def read(*values: float, status: str = "done") -> float:
+        run = Probed({(-1, "network", quantity): list(values)})
+        run.summary = {"status": status}
+        return _read(name, run)
+
+    # Of steps 0, 10, 27 and 54 the second lies within an epoch of 27.
+    assert read(1.0, 900.0, 4.0, 2.0) == 2.0
+    assert read(1.0, 0.0, math.nan, 2.0) == 1.5
+    assert read(math.inf, 0.0, 4.0, math.inf) == math.inf
+    assert math.isnan(read(math.nan, 1.0, math.nan, math.nan))
+    assert math.isnan(read(1.0, 1.0, 1.0, 1.0, status="diverged"))
+    assert METRICS[name].probes == "landscape"
+
+
+def test_what_probes_do_not_take_by_default_has_to_be_named() -> None:
+    claim = {**STUDY["claims"][0], "metric": "loss_range_along_gradient"}
+    study = {**STUDY, "claims": [claim]}
+    with pytest.raises(ConfigError) as caught:
+        study_from_dict(study, metrics=METRICS)
+    assert "put probes: {groups: [landscape]} under base" in str(caught.value)
+    probed = {**STUDY["base"], "probes": True}
+    with pytest.raises(ConfigError, match=r"add landscape to probes\.groups"):
+        study_from_dict({**study, "base": probed}, metrics=METRICS)
+    probed = {**STUDY["base"], "probes": {"groups": ["landscape"]}}
+    study_from_dict({**study, "base": probed}, metrics=METRICS)

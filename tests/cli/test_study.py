@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,21 +91,19 @@ def test_study_then_report(folder: Path) -> None:
     assert len(list(folder.rglob("summary.json"))) == 8, "a report trains nothing"
 
 
-def test_a_failed_training_is_told_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:
+def test_a_failed_training_is_told_and_the_others_go_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = (folder / "met.yaml").read_text()
     axes = "over: {model.norm.placement: [none, pre]}"
     also = "also: [{data.name: mnist, model.norm.placement: post}]"
     (tmp_path / "study.yaml").write_text(study.replace(axes, f"{axes}\n    {also}"))
-    arguments = ("study", "study.yaml", "--data-dir", "nowhere")
-    offline = {"BNINIT_DATA_DIR": "nowhere", "http_proxy": "http://127.0.0.1:9"}
-    done = subprocess.run(
-        [sys.executable, "-m", "bninit", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **offline, "https_proxy": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1",
-             "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
-    )  # fmt: skip
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("BNINIT_DATA_DIR", "nowhere")
+    done = bninit("study", "study.yaml", "--data-dir", "nowhere", cwd=tmp_path)
     assert done.returncode == 1
     assert "failed: cli-placement-post" in done.stderr
     assert "1 supported, 1 contradicted" in done.stdout

@@ -22,16 +22,6 @@ targets: [0.5, 1.0]
 """
 
 
-def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bninit", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "bninit", *arguments],
@@ -55,7 +45,7 @@ def wait_for(text: str, process: subprocess.Popen[str]) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.yaml").write_text(CONFIG)
-    done = bninit("train", "--config", "tiny.yaml", cwd=folder)
+    done = running.bninit("train", "--config", "tiny.yaml", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch") == 4, "one plain line for each epoch, from 0"
     return folder
@@ -97,14 +87,14 @@ def test_it_leaves_what_the_readme_says(trained: Path) -> None:
 
 def test_again_it_trains_nothing(trained: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in _arm(trained).rglob("*.csv")}
-    done = bninit("train", "--config", "tiny.yaml", cwd=trained)
+    done = running.bninit("train", "--config", "tiny.yaml", cwd=trained)
     assert done.returncode == 0
     assert "epoch 1" not in done.stderr
     assert {path: path.stat().st_mtime_ns for path in _arm(trained).rglob("*.csv")} == before
 
 
 def test_a_seed_alone_writes_the_metrics_that_it_writes_in_a_stack(trained: Path) -> None:
-    done = bninit(
+    done = running.bninit(
         "train", "--config", "tiny.yaml", "--seeds", "1,", "--runs-dir", "alone", cwd=trained
     )
     assert done.returncode == 0, done.stderr
@@ -121,7 +111,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bits(trained: Path) -> None:
     with started(*command, cwd=trained) as process:
         wait_for("epoch 1/3", process)
         process.send_signal(signal.SIGKILL)
-    done = bninit(*command, cwd=trained)
+    done = running.bninit(*command, cwd=trained)
     assert done.returncode == 0, done.stderr
     for seed in range(3):
         gone_on, undisturbed = (_arm(trained, runs) / f"seed-{seed}" for runs in ("killed", "runs"))
@@ -143,7 +133,7 @@ def test_interrupted_it_says_how_to_go_on(trained: Path) -> None:
 
 
 def test_a_diverged_network_is_a_result(trained: Path) -> None:
-    done = bninit(
+    done = running.bninit(
         *("train", "--config", "tiny.yaml", "--runs-dir", "diverged", "--seeds", "2"),
         *("--set", "model.norm={placement: none}", "--set", "optim.lr=10000"),
         cwd=trained,

@@ -107,7 +107,7 @@ CONFIGS = st.fixed_dictionaries(
                 "seeds": st.integers(1, 50)
                 | st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5, unique=True),
                 "device": st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]),
-                "precision": st.sampled_from(["float32", "float64"]),
+                "precision": st.sampled_from(["float32", "float64", "bf16", "tf32"]),
                 "tensorboard": st.booleans(),
             },
         ),

@@ -14,6 +14,8 @@ from bninit.engines.plan import (
     plan_stacks,
     stack_key,
 )
+from bninit.engines.settings import train_settings_of
+from bninit.errors import DeviceError
 from bninit.nets.architecture import Architecture
 
 
@@ -57,6 +59,7 @@ def test_every_job_once_in_stacks_of_even_size(num_jobs: int) -> None:
         {"train": {"batch_size": 64}},
         {"train": {"epochs": 3}},
         {"train": {"precision": "float64"}},
+        {"train": {"precision": "bf16"}},
         {"model": {"activation": "tanh"}},
         {"model": {"hidden": [20, 20]}},
     ],
@@ -70,6 +73,29 @@ def test_what_decides_a_step_decides_the_stack(change: dict[str, object]) -> Non
 def test_names_seeds_and_devices_do_not() -> None:
     one = config_from_dict({"name": "x", "train": {"seeds": 3, "device": "cpu"}})
     assert stack_key(one) == stack_key(config_from_dict({"name": "y"}))
+
+
+def test_tf32_is_refused_on_a_cpu_before_anything_is_trained() -> None:
+    config = config_from_dict({"name": "x", "train": {"precision": "tf32"}})
+    with pytest.raises(DeviceError, match=r"x: train\.precision.*tf32"):
+        plan_stacks([Job(config, 0)], largest=on_cpu)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "products"),
+    [
+        ("float32", torch.float32, "full"),
+        ("float64", torch.float64, "full"),
+        ("bf16", torch.float32, "bf16"),
+        ("tf32", torch.float32, "tf32"),
+    ],
+)
+def test_a_precision_is_of_numbers_or_of_products(
+    precision: str, dtype: torch.dtype, products: str
+) -> None:
+    config = config_from_dict({"name": "x", "train": {"precision": precision}})
+    settings = train_settings_of(config)
+    assert (settings.dtype, settings.precision) == (dtype, products)
 
 
 def test_large_networks_train_in_small_stacks() -> None:

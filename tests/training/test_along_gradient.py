@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bninit.config import config_from_dict
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.training.along_gradient import AlongGradient, measure_along_gradient
+from bninit.training.along_gradient import QUANTITIES, AlongGradient, measure_along_gradient
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.training.probing import ProbeSettings, rows_of
 from bninit.training.records import EpochRecord
 from bninit.training.replay import replay
 from bninit.training.seeding import bias_draws, weight_draws
@@ -178,8 +181,11 @@ def test_nothing_of_the_networks_changes(running: str) -> None:
         assert torch.equal(parameter.grad, gradient)
 
 
-def test_a_network_measures_the_same_alone_and_in_a_stack(data: Data) -> None:
-    architecture = Architecture(widths=(12, 100, 33, 10), placement="pre")
+@pytest.mark.parametrize("hidden", [(100, 33), (7,) * 40])
+def test_a_network_measures_the_same_alone_and_in_a_stack(
+    hidden: tuple[int, ...], data: Data
+) -> None:
+    architecture = Architecture(widths=(12, *hidden, 10), placement="pre")
     together = build(architecture, seeds=(0, 1, 2, 3, 4))
     alone = build(architecture, seeds=(3,))
     x = data.train_x[:NUM_EXAMPLES].double().T
@@ -227,3 +233,38 @@ def test_chosen_lengths_hold_for_every_step(
 ) -> None:
     epochs = list(replay(settings, mixed_plans[:1], data, steps=(2,), lengths=(0.01, 0.3)))
     assert epochs[1].measured[0].along.lengths.tolist() == [0.01, 0.3]
+
+
+@pytest.mark.parametrize("placement", ["none", "pre"])
+def test_the_probe_tells_what_a_replay_tells(
+    placement: str, data: Data, mixed_plans: list[ReplicaPlan]
+) -> None:
+    settings = TrainSettings(
+        architecture=Architecture(widths=(12, 17, 20, 10), placement=placement),
+        epochs=2,
+        batch_size=40,
+        last_batch="drop",
+        lr=0.05,
+    )
+    plans = mixed_plans[:2]
+    probed = replace(settings, probes=ProbeSettings(groups=("landscape",)))
+    records = [r for r in train_stack(probed, plans, data) if isinstance(r, EpochRecord)]
+    taken = [rows_of(one.checkpoint().probes) for one in records[-1].replicas]
+    # Three steps an epoch; probes come after steps, a measurement before the next.
+    assert sorted(set(taken[0].step.tolist())) == [0, 1, 2, 3, 4, 6]
+    again = [one for epoch in replay(settings, plans, data, steps=(1, 2, 3, 4, 5))
+             for one in epoch.measured]  # fmt: skip
+    for place, rows in enumerate(taken):
+        for one in again:
+            for quantity in QUANTITIES:
+                key = rows.keys.index((-1, "network", quantity, -1))
+                (value,) = rows.value[(rows.key == key) & (rows.step == one.step - 1)]
+                assert value == np.float32(getattr(one.along, quantity)[place])
+
+
+def test_the_probe_is_taken_where_it_is_named() -> None:
+    def groups(probes: object) -> tuple[str, ...]:
+        return config_from_dict({"name": "try", "probes": probes}).probes.groups
+
+    assert "landscape" not in groups(True)
+    assert groups({"groups": ["landscape", "units"]}) == ("units", "landscape")

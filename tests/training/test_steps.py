@@ -219,11 +219,11 @@ def test_nothing_waits_for_the_gpu_within_an_epoch(
     trained = dataclasses.replace(trained, device=torch.device("cuda"))
     training = session(trained, mixed_plans, make_data(device="cuda"))
     order = epoch_order(list(range(10)), epoch=1, num_examples=150)
-    training._steps.begin(order, lr=0.1)
+    training.steps.begin(order, lr=0.1)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(training._steps.num_steps):
-            training._steps.step()
+        for _ in range(training.steps.num_steps):
+            training.steps.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

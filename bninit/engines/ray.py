@@ -1,0 +1,275 @@
+"""The engine Ray: stacks on the workers of a cluster, of one machine or many.
+
+Each stack trains in a worker, a process on any machine of the cluster that has the CPUs, or the
+part of a GPU, that the stack needs. A worker is asked for one message at a time, so that it is at
+most one epoch ahead of what is kept, and little waits on the driver. Data sets go into the
+cluster's object store, which brings them to each machine once. Workers write no files, and a
+worker that is lost takes nothing with it that the driver has not kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from bninit.config import Config
+from bninit.data.load import load
+from bninit.engines.choice import EngineChoice
+from bninit.engines.interface import LAST, DataKey, Ended, Failed, Lost, Message, StackTask
+from bninit.engines.plan import largest_stack, stacks_per_gpu
+from bninit.engines.ray_cluster import (
+    alive_nodes,
+    connected,
+    import_ray,
+    most_of,
+    num_slots,
+    smallest_gpu_bytes,
+)
+from bninit.engines.worker import DataArrays, StackWorker
+from bninit.errors import DeviceError, UserError
+
+_SECONDS_TO_WAIT = 0.5
+_SECONDS_TO_COUNT = 2.0
+"""How long a count of the cluster's machines is good for."""
+
+_LOW_ON_MEMORY = "running low on memory"
+"""In the text with which Ray ends the workers of a machine whose memory is nearly full."""
+
+_CONTROL = "control"
+"""Where a worker is told to stop while it is busy."""
+
+
+@dataclass
+class _Executing:
+    """A stack in a worker.
+
+    Attributes:
+        worker: The worker.
+        data: What it is trained on.
+        heard: Whether it has sent a message.
+    """
+
+    worker: Any
+    data: DataKey
+    heard: bool = False
+
+
+class RayEngine:
+    """Executes as many stacks at a time as the cluster has room for.
+
+    Args:
+        address: As in `bninit.engines.choice.EngineChoice`.
+        cpus_per_stack: CPUs for each stack, and threads of its computations.
+        device: ``auto`` (a GPU if the cluster has any), ``cpu`` or ``cuda``.
+        data_dir: Folder searched first for data sets, on this machine.
+
+    Raises:
+        DeviceError: A device by its number, which is Ray's to choose.
+        UserError: Ray is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str | None = None,
+        cpus_per_stack: int = 1,
+        device: str = "auto",
+        data_dir: Path | None = None,
+    ) -> None:
+        if device not in ("auto", "cpu", "cuda"):
+            raise DeviceError(
+                "on a cluster, Ray chooses the GPU",
+                where=f"device {device}",
+                hint="use device: auto, cpu or cuda",
+            )
+        self._ray = import_ray()
+        self._address = address
+        self._cpus = cpus_per_stack
+        self._device = device
+        self._data_dir = data_dir
+        self._gpu_bytes = 0
+        self._data: dict[DataKey, Any] = {}
+        self._executing: dict[int, _Executing] = {}
+        self._awaited: dict[Any, int] = {}
+        self._idle: list[Any] = []
+        self._shape: dict[str, float] = {}
+        self._counted: tuple[float, int] | None = None
+        self._told_to_stop = False
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as held:
+            held.enter_context(connected(self._ray, self._address))
+            nodes = alive_nodes(self._ray)
+            if most_of(nodes, "CPU") < self._cpus:
+                raise UserError(
+                    f"no machine of the cluster has {self._cpus} CPUs for a stack",
+                    where="--cpus-per-stack",
+                    hint=f"the largest has {most_of(nodes, 'CPU'):g}",
+                )
+            if self._device == "auto":
+                self._device = "cuda" if most_of(nodes, "GPU") > 0 else "cpu"
+            if self._device == "cuda":
+                self._gpu_bytes = smallest_gpu_bytes(self._ray, nodes)
+            self._shape = self._shape_of(None)
+            self._worker_class = self._ray.remote(
+                concurrency_groups={_CONTROL: 1}, max_restarts=0, max_task_retries=0
+            )(StackWorker)
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in list(self._executing):
+            self.cancel(number)
+        self._dismiss()
+        self._data = {}
+        self._held.close()
+
+    def largest_stack(self, config: Config) -> int:
+        """As much as the memory of a worker's device holds."""
+        return largest_stack(config, device=torch.device(self._device), free_bytes=self._gpu_bytes)
+
+    def prepare(self, data: DataKey) -> None:
+        """Loads the data set, and puts it into the object store."""
+        if data in self._data:
+            return
+        used = {executing.data for executing in self._executing.values()}
+        self._data = {key: kept for key, kept in self._data.items() if key in used}
+        arrays = DataArrays.of(
+            load(
+                data.name,
+                data_dir=self._data_dir,
+                val_size=data.val_size,
+                scale=data.scale,
+                dtype=data.dtype,
+            )
+        )
+        self._data[data] = self._ray.put(arrays)
+
+    def has_room(self) -> bool:
+        """Whether fewer stacks are executing than the cluster has room for."""
+        # With none, one may always wait for a machine to come.
+        return len(self._executing) < max(1, self._num_slots())
+
+    def submit(self, number: int, task: StackTask) -> None:
+        """Begins a stack in a worker that is idle, or in a new one."""
+        shape = self._shape_of(task)
+        if shape != self._shape:
+            # Idle workers hold what those of another shape need.
+            self._dismiss()
+            self._shape, self._counted = shape, None
+        worker = self._idle.pop() if self._idle else self._new_worker()
+        self._executing[number] = _Executing(worker, task.data)
+        begun = worker.begin.remote(
+            task, self._data[task.data], device=self._device, num_threads=self._cpus
+        )
+        self._awaited[begun] = number
+
+    def wait(self, *, stop: Callable[[], bool]) -> Iterator[tuple[int, Message]]:
+        """Waits for the next message of any stack."""
+        if not self._executing:
+            return
+        if stop() and not self._told_to_stop:
+            self._told_to_stop = True
+            yield from self._stop()
+        if self._awaited:
+            ready, _ = self._ray.wait(list(self._awaited), timeout=_SECONDS_TO_WAIT)
+            for awaited in ready:
+                number = self._awaited.pop(awaited)
+                yield number, self._receive(number, awaited)
+
+    def cancel(self, number: int) -> None:
+        """Ends the stack, and its worker."""
+        executing = self._executing.pop(number, None)
+        if executing is not None:
+            self._awaited = {ref: n for ref, n in self._awaited.items() if n != number}
+            self._ray.kill(executing.worker)
+
+    def _stop(self) -> Iterator[tuple[int, Message]]:
+        """Lets the workers end their steps; stacks that have not begun are left."""
+        for number, executing in list(self._executing.items()):
+            if executing.heard:
+                executing.worker.stop.options(concurrency_group=_CONTROL).remote()
+            else:
+                self.cancel(number)
+                yield number, Ended()
+
+    def _receive(self, number: int, awaited: Any) -> Message:
+        executing = self._executing[number]
+        exceptions = self._ray.exceptions
+        try:
+            message: Message = self._ray.get(awaited)
+        except exceptions.RayTaskError as error:
+            self.cancel(number)
+            return Failed(error=RuntimeError(str(error.cause)), out_of_memory=False)
+        except exceptions.RayError as error:
+            self.cancel(number)
+            if "failed to import" in str(error):
+                return Failed(error=_not_installed(), out_of_memory=False)
+            if isinstance(error, exceptions.OutOfMemoryError) or _LOW_ON_MEMORY in str(error):
+                return Failed(error=MemoryError(_LOW_ON_MEMORY), out_of_memory=True)
+            # Those beside it may be gone with it.
+            self._dismiss()
+            return Lost(why=f"a worker was lost ({type(error).__name__})")
+        executing.heard = True
+        if isinstance(message, LAST):
+            del self._executing[number]
+            self._idle.append(executing.worker)
+        else:
+            self._awaited[executing.worker.next.remote()] = number
+        return message
+
+    def _new_worker(self) -> Any:
+        return self._worker_class.options(
+            num_cpus=self._shape["CPU"], num_gpus=self._shape.get("GPU", 0)
+        ).remote()
+
+    def _dismiss(self) -> None:
+        """Ends the workers that are idle."""
+        for worker in self._idle:
+            self._ray.kill(worker)
+        self._idle = []
+
+    def _shape_of(self, task: StackTask | None) -> dict[str, float]:
+        """What a stack needs of a machine."""
+        shape = {"CPU": float(self._cpus)}
+        if self._device == "cuda":
+            number = 1
+            if task is not None:
+                number = stacks_per_gpu(
+                    task.settings, num_networks=len(task.plans), gpu_bytes=self._gpu_bytes
+                )
+            # Rounded down: with more digits, Ray would add up to more than a GPU.
+            shape["GPU"] = int(10_000 / number) / 10_000
+        return shape
+
+    def _num_slots(self) -> int:
+        now = time.monotonic()
+        if self._counted is None or now - self._counted[0] > _SECONDS_TO_COUNT:
+            self._counted = now, num_slots(alive_nodes(self._ray), self._shape)
+        return self._counted[1]
+
+
+def open_engine(choice: EngineChoice, *, device: str, data_dir: Path | None) -> RayEngine:
+    """For `bninit.engines.choice.ENGINES`."""
+    return RayEngine(
+        address=choice.address,
+        cpus_per_stack=choice.cpus_per_stack,
+        device=device,
+        data_dir=data_dir,
+    )
+
+
+def _not_installed() -> UserError:
+    return UserError(
+        "the workers cannot import bninit",
+        where="--engine ray",
+        hint="install the same bninit on every machine of the cluster, in the environment from "
+        "which `ray start` was called",
+    )
