@@ -15,6 +15,7 @@ from bninit.cli import (
     data,
     explain,
     init,
+    inspect,
     landscape,
     list_runs,
     report,
@@ -42,6 +43,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("inspect")(inspect.inspect)
 app.command("landscape")(landscape.landscape)
 app.command("explain")(explain.explain)
 app.command("list")(list_runs.list_runs)
