@@ -88,7 +88,7 @@ class RayEngine:
                 where=f"device {device}",
                 hint="use device: auto, cpu or cuda",
             )
-        self._ray = import_ray()
+        self._ray = import_ray(address)
         self._address = address
         self._cpus = cpus_per_stack
         self._device = device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -16,18 +17,28 @@ from bninit.errors import DeviceError, UserError
 _OPTION = "--engine ray"
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_TO_ASK_A_GPU = 120.0
+_TOKEN = Path.home() / ".ray" / "auth_token"
 _LONGEST_FOLDER = 40
 """Ray's sockets lie below its folder, and their paths may have 107 characters."""
 
 
-def import_ray() -> Any:
-    """The package.
+def import_ray(address: str | None) -> Any:
+    """The package, told to report nothing and to keep others out.
+
+    Args:
+        address: Where to connect, as in `bninit.engines.choice.EngineChoice`.
 
     Raises:
         UserError: It is not installed.
     """
     # Nothing is reported to anyone, from here or from what is started here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Read when Ray is imported. By itself, Ray would leave a token in the home.
+    if "RAY_AUTH_MODE" not in os.environ:
+        if _resolved(address) == "local":
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        elif _TOKEN.exists():
+            os.environ["RAY_AUTH_MODE"] = "token"
     try:
         import ray
     except ImportError:
@@ -52,7 +63,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         # By whoever called; it is theirs to end, too.
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    address = _resolved(address)
     folder = None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
@@ -69,7 +80,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
             f"no Ray cluster can be reached: {what}",
             where=f"--address {address}",
             hint="start one with `ray start --head`, and give its HOST:PORT, or `auto` on one of "
-            "its machines",
+            "its machines; RAY_AUTH_MODE and the token have to be those that it was started with",
         ) from error
     try:
         yield
@@ -139,6 +150,10 @@ def _gpu_bytes() -> int:
     import torch
 
     return int(torch.cuda.mem_get_info()[1]) if torch.cuda.is_available() else 0
+
+
+def _resolved(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def _look_for(address: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -146,13 +147,24 @@ class Nodes:
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     pytest.importorskip("ray", reason="needs the extra `ray`")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    own = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    before = {key: os.environ.get(key) for key in own}
+    os.environ.update(own)
     # Ray's sockets lie in it, and their paths must be short.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     found = Nodes(folder)
     yield found
     found.cluster.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+    for key, value in before.items():
+        if value is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = value
 
 
 @pytest.fixture(scope="module")
