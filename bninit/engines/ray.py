@@ -38,6 +38,9 @@ _SECONDS_TO_WAIT = 0.5
 _SECONDS_TO_COUNT = 2.0
 """How long a count of the cluster's machines is good for."""
 
+_SECONDS_TO_START = 3.0
+"""How long a stack waits for its own worker while another is idle."""
+
 _LOW_ON_MEMORY = "running low on memory"
 """In the text with which Ray ends the workers of a machine whose memory is nearly full."""
 
@@ -51,12 +54,14 @@ class _Executing:
 
     Attributes:
         worker: The worker.
-        data: What it is trained on.
+        task: What it was given.
+        since: When, in seconds.
         heard: Whether it has sent a message.
     """
 
     worker: Any
-    data: DataKey
+    task: StackTask
+    since: float
     heard: bool = False
 
 
@@ -139,7 +144,7 @@ class RayEngine:
         """Loads the data set, and puts it into the object store."""
         if data in self._data:
             return
-        used = {executing.data for executing in self._executing.values()}
+        used = {executing.task.data for executing in self._executing.values()}
         self._data = {key: kept for key, kept in self._data.items() if key in used}
         arrays = DataArrays.of(
             load(
@@ -164,12 +169,7 @@ class RayEngine:
             # Idle workers hold what those of another shape need.
             self._dismiss()
             self._shape, self._counted = shape, None
-        worker = self._idle.pop() if self._idle else self._new_worker()
-        self._executing[number] = _Executing(worker, task.data)
-        begun = worker.begin.remote(
-            task, self._data[task.data], device=self._device, num_threads=self._cpus
-        )
-        self._awaited[begun] = number
+        self._begin(number, task)
 
     def wait(self, *, stop: Callable[[], bool]) -> Iterator[tuple[int, Message]]:
         """Waits for the next message of any stack."""
@@ -178,6 +178,7 @@ class RayEngine:
         if stop() and not self._told_to_stop:
             self._told_to_stop = True
             yield from self._stop()
+        self._hand_over()
         if self._awaited:
             ready, _ = self._ray.wait(list(self._awaited), timeout=_SECONDS_TO_WAIT)
             for awaited in ready:
@@ -190,6 +191,26 @@ class RayEngine:
         if executing is not None:
             self._awaited = {ref: n for ref, n in self._awaited.items() if n != number}
             self._ray.kill(executing.worker)
+
+    def _begin(self, number: int, task: StackTask) -> None:
+        worker = self._idle.pop() if self._idle else self._new_worker()
+        self._executing[number] = _Executing(worker, task, time.monotonic())
+        begun = worker.begin.remote(
+            task, self._data[task.data], device=self._device, num_threads=self._cpus
+        )
+        self._awaited[begun] = number
+
+    def _hand_over(self) -> None:
+        """Gives stacks whose workers do not start to workers that are idle.
+
+        When a machine goes, there may be more workers than the others have room for. Those that
+        are idle then hold what those that cannot start are waiting for.
+        """
+        late = time.monotonic() - _SECONDS_TO_START
+        for number, executing in list(self._executing.items()):
+            if self._idle and not executing.heard and executing.since < late:
+                self.cancel(number)
+                self._begin(number, executing.task)
 
     def _stop(self) -> Iterator[tuple[int, Message]]:
         """Lets the workers end their steps; stacks that have not begun are left."""
