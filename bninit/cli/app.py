@@ -79,7 +79,9 @@ def main() -> None:
             typer.echo(interrupted, err=True)
         raise
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        from bninit.views.text import printable
+
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except TrainingError as error:
         typer.echo(f"error: {error}", err=True)
