@@ -77,6 +77,12 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
         below = np.full(len(one), float(place))
         colour = colormaps[_COLOURS](0.15 + 0.75 * place / max(1, len(steps) - 1))
         order = 2 * (len(steps) - place)
+        if one["x"].min() == one["x"].max():
+            # All units and examples have one value.
+            axes.vlines(
+                one["x"].iloc[0], place, place + _HEIGHT, color=colour, linewidth=2.5, zorder=order
+            )
+            continue
         axes.fill_between(
             one["x"],
             below,
