@@ -92,8 +92,8 @@ def map_figure(found: Insides, name: str) -> Figure | None:
             drawn = _panel(axes, mine, steps=steps, layers=layers, norm=norm, scale=words.scale)
             axes.set_title(arm_title(arm))
         panels[0].set_ylabel("layer")
-        has_gaps = len(table) < len(arms) * len(layers) * len(steps)
-        grey = "    (grey: no such layer, or no such step)" if has_gaps else ""
+        has_gaps = table["value"].notna().sum() < len(arms) * len(layers) * len(steps)
+        grey = "    (grey: no such layer, step or number)" if has_gaps else ""
         figure.supxlabel(f"step of the training{grey}", fontsize=10)
         assert drawn is not None
         bar = figure.colorbar(drawn, ax=list(panels), label=words.unit, shrink=0.95)
