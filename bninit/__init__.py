@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
     from bninit.explanations import explain
+    from bninit.inspections import inspect
     from bninit.landscapes import landscape
-    from bninit.store import Run, find_runs, load_runs
+    from bninit.store import Run, find_runs, load_layers, load_runs
 
 _HOMES = {
     "train": "bninit.api",
     "compare": "bninit.comparisons",
+    "inspect": "bninit.inspections",
     "explain": "bninit.explanations",
     "landscape": "bninit.landscapes",
     "Config": "bninit.config",
@@ -36,6 +38,7 @@ _HOMES = {
     "UserError": "bninit.errors",
     "Run": "bninit.store",
     "find_runs": "bninit.store",
+    "load_layers": "bninit.store",
     "load_runs": "bninit.store",
 }
 
@@ -53,8 +56,10 @@ __all__ = [
     "config_from_dict",
     "explain",
     "find_runs",
+    "inspect",
     "landscape",
     "load_config",
+    "load_layers",
     "load_runs",
     "train",
 ]

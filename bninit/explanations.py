@@ -49,7 +49,7 @@ def explain(
         DataError: The data set is missing or damaged.
         UserError: No config, or one that is given twice.
     """
-    from bninit.analysis.explanation import explain_start
+    from bninit.analysis.explaining import explain_start
     from bninit.engines.start_signals import read_start
 
     several = (

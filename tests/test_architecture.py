@@ -32,6 +32,7 @@ HALL = {
     "benchmark",
     "cli",
     "comparisons",
+    "inspections",
     "explanations",
     "landscapes",
     "studies",

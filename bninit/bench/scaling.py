@@ -149,7 +149,8 @@ def _measure(
     if on_cuda:
         held = torch.cuda.max_memory_allocated(case.device) - before
     else:
-        held = bytes_held(stack, but=(case.data.train_x, case.data.train_y))
+        images = [each for each in vars(case.data).values() if isinstance(each, Tensor)]
+        held = bytes_held(stack, but=images)
     seconds = []
     for _ in range(num_repeats):
         began = clock()

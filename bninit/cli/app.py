@@ -15,6 +15,7 @@ from bninit.cli import (
     data,
     explain,
     init,
+    inspect,
     landscape,
     list_runs,
     report,
@@ -42,6 +43,7 @@ app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("inspect")(inspect.inspect)
 app.command("landscape")(landscape.landscape)
 app.command("explain")(explain.explain)
 app.command("list")(list_runs.list_runs)
@@ -77,7 +79,9 @@ def main() -> None:
             typer.echo(interrupted, err=True)
         raise
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        from bninit.views.text import printable
+
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except TrainingError as error:
         typer.echo(f"error: {error}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
@@ -42,8 +43,13 @@ class MetricInfo:
 
 
 def one_line(value: object) -> object:
-    """Return text on one line, as folded YAML may bring line breaks."""
-    return " ".join(value.split()) if isinstance(value, str) else value
+    """Return text on one line, as folded YAML may bring line breaks; it commands no terminal."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.split())
+    if any(unicodedata.category(char) == "Cc" for char in line):
+        raise fault(f"{shown_value(line)} holds a control character", "leave it out")
+    return line
 
 
 def _check_side(value: object) -> object:

@@ -40,7 +40,7 @@ class ProbesConfig(Section):
         "the gradient, which takes the time of about 10 steps) where it is named",
     )
     batch_size: int = Field(
-        default=256,
+        default=128,
         ge=2,
         le=4096,
         description="training images (the first ones) on which it is measured",

@@ -15,7 +15,7 @@ from torch import Tensor
 from bninit.config import Config
 from bninit.data.load import Data, load
 from bninit.engines.plan import Job, largest_stack, plan_stacks
-from bninit.engines.settings import initialisation_of, train_settings_of
+from bninit.engines.settings import initialisation_of, products_of, train_settings_of
 from bninit.nets.directions import Direction, filter_normalized_direction
 from bninit.nets.slices import slice_losses
 from bninit.store.networks import architecture_of, dtype_of
@@ -158,6 +158,7 @@ class Surroundings:
             x=data.train_x[:examples],
             y=data.train_y[:examples],
             statistics=statistics,
+            precision=products_of(config),
         ).numpy()
         return found
 

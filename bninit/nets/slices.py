@@ -10,6 +10,7 @@ from torch import Tensor
 from bninit.nets.architecture import Architecture
 from bninit.nets.directions import Direction, linear_names
 from bninit.nets.loss import example_losses
+from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 
 BATCH = "batch"
@@ -33,6 +34,7 @@ def slice_losses(
     x: Tensor,
     y: Tensor,
     statistics: str = BATCH,
+    precision: str = FULL,
 ) -> Tensor:
     """The mean loss at points around a network: at state + sum of coordinate x direction.
 
@@ -52,6 +54,7 @@ def slice_losses(
         x: (example, feature); with ``batch`` statistics at least two examples, all one batch.
         y: (example,), class numbers.
         statistics: ``batch`` or ``running``.
+        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
 
     Returns:
         (point,), float64, in nats per example, on the CPU; NaN or infinity where the loss is.
@@ -62,7 +65,7 @@ def slice_losses(
     if statistics not in STATISTICS:
         raise ValueError(f"statistics are {' or '.join(STATISTICS)}, not {statistics!r}")
     size = min(len(coordinates), _most_points(architecture, x))
-    network = _copies(architecture, state, size)
+    network = _copies(architecture, state, size, precision=precision)
     moved = {p.name: p.value for p in network.parameters}
     inputs, labels = x.T.expand(size, -1, -1), y.expand(size, -1)
     found = []
@@ -86,7 +89,9 @@ def _most_points(architecture: Architecture, x: Tensor) -> int:
     return max(1, min(_MOST_POINTS[x.device.type], _MOST_BYTES // signals))
 
 
-def _copies(architecture: Architecture, state: Mapping[str, Tensor], size: int) -> StackedMLP:
+def _copies(
+    architecture: Architecture, state: Mapping[str, Tensor], size: int, *, precision: str
+) -> StackedMLP:
     """A stack of copies of one network."""
     names = linear_names(architecture)
     biases = [state.get(f"{name}.bias") for name in names]
@@ -94,6 +99,7 @@ def _copies(architecture: Architecture, state: Mapping[str, Tensor], size: int) 
         architecture,
         weights=[state[f"{name}.weight"].expand(size, -1, -1).clone() for name in names],
         biases=[None if bias is None else bias.expand(size, -1).clone() for bias in biases],
+        precision=precision,
     )
     network.load([state] * size)
     return network

@@ -3,9 +3,10 @@
 Modules:
     names: Every file's and folder's name.
     writer: `RunWriter`, which keeps one run while it is trained.
-    runs, listing, tidy: `Run`, `find_runs`, `match_runs` and `load_runs`, which read what is there.
+    runs, listing, tidy: `Run`, `find_runs`, `match_runs`, `load_runs` and `load_layers`, which
+        read what is there.
     inspection: What is whole of a run, before it is trained on.
-    summary: ``summary.json``; metrics, steps, tensors, checkpoints: the other files.
+    summary: ``summary.json``; metrics, steps, layers, tensors, checkpoints: the other files.
     environment: `environment.environment`, what a run is trained with.
     tensorboard: Event files for TensorBoard.
     atomic, reading, locks: Files that appear whole, files that may be damaged, one writer a run.
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from bninit.store.runs import Run
     from bninit.store.summary import summarise, targets_of
     from bninit.store.tensorboard import EventWriter
-    from bninit.store.tidy import load_runs
+    from bninit.store.tidy import load_layers, load_runs
     from bninit.store.writer import RunWriter
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "arm_folder": "names",
     "find_runs": "listing",
     "is_finished": "inspection",
+    "load_layers": "tidy",
     "load_runs": "tidy",
     "match_runs": "listing",
     "run_folder": "names",
@@ -56,6 +58,7 @@ __all__ = [
     "arm_folder",
     "find_runs",
     "is_finished",
+    "load_layers",
     "load_runs",
     "match_runs",
     "run_folder",

@@ -12,7 +12,7 @@ from bninit.store import names
 from bninit.store.checkpoints import StoredCheckpoint, read_checkpoint
 from bninit.store.layers import are_enough, decode_layers
 from bninit.store.metrics import Row, parse_rows
-from bninit.store.reading import DamagedFileError, damaged, need_bytes, read_checked
+from bninit.store.reading import DamagedFileError, check_is_file, damaged, need_bytes, read_checked
 from bninit.store.steps import decode as decode_steps
 from bninit.store.summary import check_owner, read_summary
 from bninit.store.tensors import decode as decode_tensors
@@ -132,6 +132,10 @@ def check_config(
         return None
     if _holds(path, config_text(config, seed)):
         return None
+    try:
+        check_is_file(path)
+    except DamagedFileError as error:
+        return f"{error.where}: {error.what}"
     try:
         there = load_config(path)
     except ConfigError as error:

@@ -81,6 +81,21 @@ class RunLock:
             self._lock.release()
 
 
+def check_no_links(folder: Path) -> None:
+    """Make sure that writing in a run's folder writes there, and nowhere else.
+
+    Raises:
+        StoreError: The folder, its arm's, or the lock in it is a symbolic link.
+    """
+    for path in (folder.parent, folder, folder / names.LOCK):
+        if path.is_symlink():
+            raise StoreError(
+                "this is a link to another place, and nothing is written through it",
+                where=str(path),
+                hint="put what it leads to here, or choose another folder with --runs-dir",
+            )
+
+
 def is_locked(folder: Path) -> bool:
     """Tell whether a process is writing in a run's folder now; False where it cannot be told."""
     try:

@@ -64,6 +64,16 @@ def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes | None:
         os.close(descriptor)
 
 
+def check_is_file(path: Path) -> None:
+    """Make sure that what stands here, if anything does, is a file: a pipe would not end.
+
+    Raises:
+        DamagedFileError: It is something else.
+    """
+    if path.exists() and not path.is_file():
+        raise damaged(path, "this is a folder or a device, not a file")
+
+
 def need_bytes(path: Path) -> bytes:
     """Read a file that has to be there.
 

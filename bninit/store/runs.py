@@ -12,7 +12,7 @@ from bninit.errors import ConfigError, StoreError
 from bninit.store import names
 from bninit.store.locks import is_locked
 from bninit.store.metrics import Row, parse_rows, records_of
-from bninit.store.reading import damaged, read_checked, read_json
+from bninit.store.reading import check_is_file, damaged, read_checked, read_json
 from bninit.store.summary import check_owner, read_summary, targets_of
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ class Run:
         """
         from bninit.config import load_config
 
+        path = self.folder / names.CONFIG
+        check_is_file(path)
         try:
-            return load_config(self.folder / names.CONFIG)
+            return load_config(path)
         except ConfigError as error:
             raise StoreError(str(error)) from None
 

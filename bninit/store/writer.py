@@ -27,7 +27,7 @@ from bninit.store.inspection import (
     inspect,
 )
 from bninit.store.layers import are_enough, asked_for, encode_layers
-from bninit.store.locks import RunLock
+from bninit.store.locks import RunLock, check_no_links
 from bninit.store.metrics import Row, format_row, format_rows, records_of, row_of
 from bninit.store.networks import number_of
 from bninit.store.reading import DamagedFileError, crc, read_json
@@ -79,6 +79,7 @@ class RunWriter:
                 version; it cannot be read or written.
         """
         folder = names.run_folder(runs_dir, config, seed)
+        check_no_links(folder)
         atomic.make_folder(folder)
         lock = RunLock(folder)
         try:

@@ -7,6 +7,7 @@ NaN where a network's signal is not finite.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -59,20 +60,14 @@ def percentiles(values: Tensor, which: Sequence[int]) -> Tensor:
         which: From 0 to 100.
 
     Returns:
-        (..., percentile), NaN where a number is NaN.
+        (..., percentile), NaN where a number is NaN, or both of those around it are infinite.
     """
     ordered = _sorted(values)
-    last = values.size(-1) - 1
-    at = torch.tensor([last * percent / 100 for percent in which], dtype=torch.float64)
-    below = at.floor().long()
-    share = (at - below).to(ordered.device)
-    lower = ordered[..., below.to(ordered.device)].double()
-    upper = ordered[..., (below + 1).clamp(max=last).to(ordered.device)].double()
-    # Between two equal infinities there is nothing to go.
-    way = torch.where(share > 0, (upper - lower) * share, 0.0)
-    found = lower + way
+    below, above, share = _between(values.size(-1), tuple(which), ordered.device)
+    lower = ordered.index_select(-1, below).double()
+    found = lower + (ordered.index_select(-1, above).double() - lower) * share
     # NaN is sorted to the end.
-    return torch.where(ordered[..., -1:].isnan(), torch.nan, found)
+    return found.masked_fill_(ordered[..., -1:].isnan(), torch.nan)
 
 
 def effective_rank(matrix: Tensor) -> Tensor:
@@ -153,6 +148,17 @@ def root_mean_square(values: Tensor) -> Tensor:
 def norm(values: Tensor) -> Tensor:
     """Euclidean (Frobenius) norm over all but the first dimension, (replica,), in float64."""
     return values.double().flatten(1).square().sum(dim=1).sqrt()
+
+
+@lru_cache(maxsize=64)
+def _between(
+    size: int, which: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For each percentile the order statistics around it, and how far it is from the lower one."""
+    at = torch.tensor([(size - 1) * percent / 100 for percent in which], dtype=torch.float64)
+    below = at.floor().long()
+    above = (below + 1).clamp(max=size - 1)
+    return below.to(device), above.to(device), (at - below).to(device)
 
 
 def _sorted(values: Tensor) -> Tensor:

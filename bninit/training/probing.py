@@ -42,7 +42,7 @@ class ProbeSettings:
     """
 
     groups: tuple[str, ...] = tuple(PROBES)
-    batch_size: int = 256
+    batch_size: int = 128
     steps_per_doubling: int = 1
     units: int = 3
 
@@ -123,7 +123,7 @@ class Prober:
             settings.steps_per_doubling, num_steps=num_epochs * self._steps_per_epoch
         )
         self._network = network
-        self._shadows = Shadows(network)
+        self._shadows = Shadows(network, batch_size=self._batch_size)
         self._memory: dict[str, Tensor] = {}
         self._keys: dict[RowKey, int] = {}
         self._taken: list[_Taken] = []
@@ -180,7 +180,7 @@ class Prober:
         """
         states = [self.state(replica) for replica in which]
         self._network = network
-        self._shadows = Shadows(network)
+        self._shadows = Shadows(network, batch_size=self._batch_size)
         self._load(states)
 
     def state(self, replica: int) -> dict[str, Tensor]:

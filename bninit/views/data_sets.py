@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bninit.views import text
 
@@ -41,7 +42,7 @@ def print_data_sets(
             f"[{colour}]{record.status}[/{colour}]",
             text.count(record.num_images) if record.num_images else text.MISSING,
             text.size(record.num_bytes) if record.num_bytes else text.MISSING,
-            record.where,
+            Text(record.where),
         )
     console.print(table)
     for record in records:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bninit.analysis.explanation import Explanation, LayerExplanation, Quantity
-from bninit.views import text
 from bninit.views.axes import set_log_scale
 from bninit.views.compare_text import join
 from bninit.views.palette import GUIDE_COLOUR, ArmStyle, assign_styles, picture_style
@@ -141,7 +140,9 @@ def _legend(figure: Figure, found: Sequence[Explanation], styles: Mapping[str, A
     from matplotlib.lines import Line2D
 
     num_seeds = len(found[0].seeds)
-    measured = "measured" if num_seeds == 1 else f"measured, {text.plural(num_seeds, 'seed')}"
+    measured = "measured"
+    if num_seeds > 1:
+        measured += f", {num_seeds} seeds (bar: lowest to highest)"
     handles: list[Artist] = []
     for one in found:
         style = styles[one.label]

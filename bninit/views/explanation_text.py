@@ -174,7 +174,8 @@ def _side_by_side(found: Sequence[Explanation]) -> Grid:
         distinct = [
             layer.distinct_units for layer in one.hidden if layer.distinct_units is not None
         ]
-        gradient, signal = one.gradient, one.signal
+        gradient = None if one.has_no_gradient else one.gradient
+        signal = one.signal
         rows.append(
             (
                 one.label,

@@ -179,7 +179,7 @@ def pairs(entries: Sequence[tuple[str, str | Text]], *, indent: int = 2) -> Tabl
     table.add_column(style="dim", no_wrap=longest <= _LONGEST_NAME, overflow="fold")
     table.add_column(overflow="fold")
     for name, value in entries:
-        table.add_row(" " * indent + name, _text(value))
+        table.add_row(Text(" " * indent + name), _text(value))
     return table
 
 

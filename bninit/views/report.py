@@ -14,6 +14,7 @@ from bninit.analysis.accounts import account, missing_runs
 from bninit.analysis.provenance import Provenance, provenance
 from bninit.config import study_to_yaml
 from bninit.data.catalog import DATASETS
+from bninit.errors import UserError
 from bninit.nets.initialisers import SCHEMES
 from bninit.store import atomic
 from bninit.views import claim_words, text
@@ -43,6 +44,7 @@ def write_report(result: StudyResult, *, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         StoreError: It cannot be written.
+        UserError: It names no file.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -60,6 +62,8 @@ def write_report(result: StudyResult, *, path: str | os.PathLike[str]) -> Path:
         report_context(result), style=Markup(environment.get_template("report.css").render())
     )
     path = Path(path)
+    if not path.name:
+        raise UserError("this is a folder, not a file", where=f"--out {path}", hint="name a file")
     atomic.make_folder(path.parent)
     atomic.write_text(path, page)
     return path

@@ -134,7 +134,7 @@ def run_panel(run: RunPage) -> RenderableType:
         ("folder", run.folder),
     ]
     if run.problem:
-        head.insert(1, ("problem", Text(run.problem, style="bold red")))
+        head.insert(1, ("problem", Text(text.printable(run.problem), style="bold red")))
     parts = [block(f"{run.name}, seed {run.seed}", pairs(head))]
     if run.changed is not None:
         settings: RenderableType = Text("  all settings are the defaults")
@@ -146,7 +146,12 @@ def run_panel(run: RunPage) -> RenderableType:
     if run.targets:
         parts.append(block("Targets: validation accuracy", pairs(_target_entries(run.targets))))
     if run.files:
-        parts.append(block("Files", pairs([(name, text.size(size)) for name, size in run.files])))
+        parts.append(
+            block(
+                "Files",
+                pairs([(text.printable(name), text.size(size)) for name, size in run.files]),
+            )
+        )
     return stacked(parts)
 
 

@@ -6,6 +6,7 @@ Everything is ASCII, so that logs and pipes of any encoding can hold it.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 
 MISSING = "-"
 """Written where there is no number."""
+
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Classes of characters that turn the direction of writing (Unicode standard annex 9)."""
+
+
+def printable(words: str) -> str:
+    """Text of another's making, with what would command a terminal written out instead.
+
+    Control characters (escape sequences begin with one) and those that turn the direction of
+    writing; line breaks stay.
+    """
+    return "".join(
+        char if char == "\n" or not _commands(char) else char.encode("unicode_escape").decode()
+        for char in words
+    )
+
+
+def _commands(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" or unicodedata.bidirectional(char) in _TURNING
 
 
 def percent(fraction: float | None, *, num_digits: int = 2) -> str:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from bninit.nets.architecture import Architecture
 from bninit.nets.directions import Direction, filter_normalized_direction, linear_names
+from bninit.nets.products import BF16, FULL
 from bninit.nets.reference import build_sequential
 from bninit.nets.slices import BATCH, RUNNING, slice_losses
 from bninit.nets.stack import StackedMLP
@@ -87,10 +88,21 @@ def test_each_point_is_the_loss_of_an_equal_sequential(
         assert torch.equal(value, before[name]), "the network itself is only read"
 
 
+@pytest.mark.parametrize("precision", [FULL, BF16])
 @pytest.mark.parametrize("placement", ["none", "pre"])
-def test_the_middle_is_the_network_itself(placement: str, build_stack: BuildStack) -> None:
+def test_the_middle_is_the_network_itself(
+    placement: str, precision: str, build_stack: BuildStack
+) -> None:
     architecture = Architecture(widths=WIDTHS, placement=placement)
-    network = build_stack(architecture, dtype=torch.float32)
+    drawn = build_stack(architecture, dtype=torch.float32)
+    names, tensors = linear_names(architecture), drawn.tensors()
+    network = StackedMLP(
+        architecture,
+        weights=[tensors[f"{name}.weight"] for name in names],
+        biases=[tensors.get(f"{name}.bias") for name in names],
+        precision=precision,
+    )
+    network.load([drawn.state(i) for i in range(drawn.num_replicas)])
     x, y = examples()
     own = evaluate(network, x.float(), y)[2].loss
     state = network.state(2)
@@ -102,6 +114,7 @@ def test_the_middle_is_the_network_itself(placement: str, build_stack: BuildStac
         x=x.float(),
         y=y,
         statistics=RUNNING,
+        precision=precision,
     )
     assert found[1].item() == own
     assert found[0].item() != own

@@ -1,0 +1,355 @@
+"""What probes find, against torch's own modules, hooks and autograd on the equal networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.nets.reference import build_sequential
+from bninit.nets.stack import StackedMLP
+from bninit.nets.start import Initialisation, draw_start, stack
+from bninit.training.distributions import PERCENTILES
+from bninit.training.moments import WHOLE, Moment, Reading
+from bninit.training.normalization import NUM_VALIDATION, POPULATION_BATCHES
+from bninit.training.probes import PROBES
+from bninit.training.running import Shadows
+from bninit.training.seeding import bias_draws, weight_draws
+
+NUM = 60
+BATCH = 25
+
+
+def _network(architecture: Architecture, seeds: list[int]) -> StackedMLP:
+    network = stack(
+        architecture,
+        [
+            draw_start(
+                architecture,
+                Initialisation(bias_scheme="normal", bias_parameters={"std": 0.3}),
+                weight_draws=partial(weight_draws, seed),
+                bias_draws=partial(bias_draws, seed),
+                dtype=torch.float64,
+                examples=torch.zeros(4, 12),
+            )
+            for seed in seeds
+        ],
+        device=torch.device("cpu"),
+    )
+    # Batch norm as if trained: its gamma and beta are not what they start with.
+    generator = torch.Generator().manual_seed(1)
+    for norm in network.batch_norms:
+        for parameter in norm.parameters:
+            noise = torch.randn(parameter.value.shape, generator=generator, dtype=torch.float64)
+            parameter.value.add_(0.3 * noise)
+    return network
+
+
+def _twin(network: StackedMLP, replica: int) -> nn.Sequential:
+    twin = build_sequential(network.architecture, dtype=torch.float64)
+    twin.load_state_dict(network.state(replica))
+    return twin
+
+
+def _moment(network: StackedMLP, data: Data, **changes: object) -> Moment:
+    values: dict[str, object] = {
+        "step": 3,
+        "epoch": 0,
+        "at_epoch": True,
+        "network": network.select(range(network.num_replicas)),
+        "running": {},
+        "data": data,
+        "batch_size": BATCH,
+        "probe_size": NUM,
+        "num_units": 2,
+        "next_batch": lambda: torch.zeros(1),
+        "learning_rate": 0.1,
+    }
+    return Moment(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def data(make_data: Callable[..., Data]) -> Data:
+    return make_data(dtype=torch.float64, num_train=300, num_val=300)
+
+
+Found = dict[tuple[int, str, str, int], Tensor]
+
+
+def _read(group: str, moment: Moment) -> Found:
+    readings: list[Reading] = list(PROBES[group](moment))
+    found = {(r.layer, r.place, r.quantity, r.unit): r.values for r in readings}
+    assert len(found) == len(readings), "something is read twice"
+    assert all(r.values.shape == (moment.network.num_replicas,) for r in readings)
+    return found
+
+
+@pytest.fixture(params=["none", "pre", "post"])
+def architecture(request: pytest.FixtureRequest) -> Architecture:
+    return Architecture(
+        widths=(12, 17, 9, 10),
+        placement=request.param,
+        activation="tanh",
+        input_norm=request.param == "post",
+    )
+
+
+class Hooked:
+    """The passes of the equal ``nn.Sequential`` on the probe batch, with all that goes through."""
+
+    def __init__(self, network: StackedMLP, replica: int, data: Data) -> None:
+        twin = _twin(network, replica).train()
+        self.outputs: dict[tuple[int, str], Tensor] = {}
+        names = {"linear": "linear", "norm": "norm", "activation": "activation"}
+        for module, (kind, layer) in zip(twin, network.architecture.kinds(), strict=True):
+
+            def keep(
+                _module: nn.Module, _inputs: object, output: Tensor, key: tuple[int, str]
+            ) -> None:
+                output.retain_grad()
+                self.outputs[key] = output
+
+            module.register_forward_hook(partial(keep, key=(layer, names[kind])))
+        x = data.train_x[:NUM].clone().requires_grad_()
+        loss = functional.cross_entropy(twin(x), data.train_y[:NUM])
+        loss.backward()
+        self.linears = [module for module in twin if isinstance(module, nn.Linear)]
+
+
+def test_signals_are_those_of_torch(architecture: Architecture, data: Data) -> None:
+    network = _network(architecture, [0, 1])
+    found = _read("signals", _moment(network, data))
+    for replica in range(2):
+        outputs = Hooked(network, replica, data).outputs
+        for (layer, place), output in outputs.items():
+            if layer == 0:
+                continue
+            values = output.detach().numpy()
+            expected = {
+                "mean": values.mean(),
+                "sd": values.std(),
+                "unit_sd": math.sqrt(values.var(axis=0).mean()),
+                **{f"p{p:02d}": np.percentile(values, p) for p in PERCENTILES},
+            }
+            for quantity, figure in expected.items():
+                value = found[layer, place, quantity, WHOLE][replica].item()
+                assert value == pytest.approx(figure, rel=1e-9, abs=1e-12), (layer, place, quantity)
+    places = {key[1] for key in found}
+    assert ("norm" in places) == (architecture.placement != "none")
+
+
+def test_units_are_followed_where_their_activation_reads_them(
+    architecture: Architecture, data: Data
+) -> None:
+    network = _network(architecture, [0])
+    found = _read("signals", _moment(network, data))
+    place = "norm" if architecture.placement == "pre" else "linear"
+    followed = {key for key in found if key[3] != WHOLE}
+    assert {key[:2] for key in followed} == {(1, place), (2, place)}
+    assert {key[3] for key in followed if key[0] == 1} == {4, 12}
+    outputs = Hooked(network, 0, data).outputs
+    for layer, _, quantity, unit in followed:
+        values = outputs[layer, place].detach().numpy()[:, unit]
+        figure = np.percentile(values, int(quantity[1:]))
+        assert found[layer, place, quantity, unit].item() == pytest.approx(figure, rel=1e-9)
+
+
+def test_gradients_are_those_of_autograd(architecture: Architecture, data: Data) -> None:
+    network = _network(architecture, [0, 1])
+    found = _read("gradients", _moment(network, data))
+    for replica in range(2):
+        twin = Hooked(network, replica, data)
+        for layer, linear in enumerate(twin.linears, start=1):
+            # Times the examples: the gradient of the sum of the losses.
+            gradient = twin.outputs[layer, "linear"].grad
+            assert gradient is not None
+            values = NUM * gradient.numpy()
+            value = found[layer, "gradient", "sd", WHOLE][replica].item()
+            assert value == pytest.approx(values.std(), rel=1e-9)
+            value = found[layer, "gradient", "p15", WHOLE][replica].item()
+            assert value == pytest.approx(np.percentile(values, 15), rel=1e-9, abs=1e-13)
+            assert linear.weight.grad is not None
+            norms = linear.weight.grad.norm().item(), linear.weight.norm().item()
+            for quantity, figure in zip(
+                ("gradient_norm", "norm", "gradient_to_weight"),
+                (*norms, norms[0] / norms[1]),
+                strict=True,
+            ):
+                value = found[layer, "weight", quantity, WHOLE][replica].item()
+                assert value == pytest.approx(figure, rel=1e-9), quantity
+
+
+def test_shift_is_in_sds_of_the_moment_before(architecture: Architecture, data: Data) -> None:
+    before, after = _network(architecture, [0]), _network(architecture, [5])
+    first = _moment(before, data)
+    assert not [key for key in _read("signals", first) if key[2] == "shift"]
+    found = _read("signals", _moment(after, data, memory=first.memory))
+    former, latter = (Hooked(network, 0, data).outputs for network in (before, after))
+    for (layer, place), output in latter.items():
+        if layer == 0:
+            continue
+        old, new = former[layer, place].detach(), output.detach()
+        moved = (new.mean(dim=0) - old.mean(dim=0)).square().mean().sqrt()
+        sd = old.var(dim=0, correction=0).mean().sqrt()
+        value = found[layer, place, "shift", WHOLE].item()
+        assert value == pytest.approx((moved / sd).item(), rel=1e-9, abs=1e-12)
+
+
+def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
+    network = _network(Architecture(widths=(12, 16, 9, 10)), [0, 1])
+    weight, bias = network.parameters[0].value, network.parameters[1].value
+    weight[0, 8:] = weight[0, :8]
+    bias[0, 8:] = bias[0, :8]
+    bias[1, :4] = -100.0
+    found = _read("units", _moment(network, data))
+    assert found[1, "weight", "distinct_units", WHOLE].tolist() == [8, 16]
+    assert found[2, "weight", "distinct_units", WHOLE].tolist() == [9, 9]
+    dead = found[1, "activation", "dead_fraction", WHOLE].tolist()
+    assert dead[1] == pytest.approx(0.25)
+    outputs = Hooked(network, 1, data).outputs[1, "activation"].detach()
+    zero = (outputs == 0).double().mean().item()
+    assert found[1, "activation", "saturated_fraction", WHOLE][1].item() == pytest.approx(zero)
+    singular = torch.linalg.svdvals(outputs)
+    shares = singular / singular.sum()
+    rank = torch.special.entr(shares).sum().exp().item()
+    value = found[1, "activation", "effective_rank", WHOLE][1].item()
+    assert value == pytest.approx(rank, rel=1e-6)
+    within = _read("units", _moment(network, data, at_epoch=False))
+    assert {key[2] for key in within} == {"dead_fraction", "saturated_fraction"}
+
+
+@pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
+def test_shadows_are_what_torch_keeps(running: str, data: Data) -> None:
+    momentum, eps = 0.1, 1e-3
+    architecture = Architecture(
+        widths=(12, 7, 10), placement="pre", running=running, momentum=momentum, eps=eps
+    )
+    network = _network(architecture, [0, 1])
+    shadows = Shadows(network, batch_size=BATCH)
+    ema, cumulative = (
+        [nn.BatchNorm1d(7, eps=eps, momentum=m, dtype=torch.float64) for _ in range(2)]
+        for m in (momentum, None)
+    )
+    sizes = [BATCH] * 6 + [10] + [BATCH] * 3
+    start = 0
+    for steps, size in enumerate(sizes):
+        for kind, kept in shadows.statistics(num_steps=steps).items():
+            (found,) = kept
+            for replica, module in enumerate({"ema": ema, "cumulative": cumulative}[kind]):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                torch.testing.assert_close(found.mean[replica], module.running_mean)
+                torch.testing.assert_close(found.var[replica], module.running_var)
+        x = data.train_x[start : start + size]
+        start = (start + size) % 200
+        network.forward(x.T.expand(2, -1, -1), training=True)
+        for replica in range(2):
+            linear = _twin(network, replica)[0]
+            for modules in (ema, cumulative):
+                modules[replica](linear(x))
+
+
+def _statistics(twin: nn.Sequential, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Mean and unbiased variance of each batch norm's input, in training mode."""
+    found = []
+    for module in twin:
+        if isinstance(module, nn.BatchNorm1d):
+            found.append((x.mean(dim=0), x.var(dim=0)))
+            x = functional.batch_norm(
+                x, None, None, module.weight, module.bias, training=True, eps=module.eps
+            )
+        else:
+            x = module(x)
+    return found
+
+
+def test_the_population_is_the_mean_over_mini_batches(
+    architecture: Architecture, data: Data
+) -> None:
+    if not architecture.has_batch_norm:
+        assert _read("batch_norm", _moment(_network(architecture, [0]), data)) == {}
+        return
+    network = _network(architecture, [0, 1])
+    shadows = Shadows(network, batch_size=BATCH)
+    network.forward(data.train_x[100:125].T.expand(2, -1, -1), training=True)
+    running = shadows.statistics(num_steps=1)
+    found = _read("batch_norm", _moment(network, data, running=running))
+    layers = [layer for kind, layer in architecture.kinds() if kind == "norm"]
+    for replica in range(2):
+        twin = _twin(network, replica)
+        with torch.no_grad():
+            parts = [
+                _statistics(twin, data.train_x[i * BATCH : (i + 1) * BATCH])
+                for i in range(POPULATION_BATCHES)
+            ]
+        for i, layer in enumerate(layers):
+            means = torch.stack([part[i][0] for part in parts])
+            sds = (torch.stack([part[i][1] for part in parts]) + 1e-5).sqrt()
+            true_mean, true_var = means.mean(dim=0), (sds**2).mean(dim=0)
+            sd = true_var.sqrt()
+            scatter = (means.var(dim=0) / true_var).mean()
+            value = found[layer, "norm", "mean_gap_batch", WHOLE][replica].item()
+            assert value == pytest.approx(scatter.sqrt().item(), rel=1e-6)
+            logs = (sds / sd).log().square().mean() * POPULATION_BATCHES / (POPULATION_BATCHES - 1)
+            value = found[layer, "norm", "sd_gap_batch", WHOLE][replica].item()
+            assert value == pytest.approx(logs.sqrt().item(), rel=1e-6)
+            for kind in ("ema", "cumulative"):
+                gap = ((running[kind][i].mean[replica] - true_mean) / sd).square().mean()
+                expected = max(0.0, (gap - scatter / POPULATION_BATCHES).item()) ** 0.5
+                value = found[layer, "norm", f"mean_gap_{kind}", WHOLE][replica].item()
+                assert value == pytest.approx(expected, rel=1e-6), kind
+            gamma = network.batch_norms[i].gamma
+            assert gamma is not None
+            drift = (gamma.value[replica] - 1).square().mean().sqrt().item()
+            value = found[layer, "norm", "gamma_drift", WHOLE][replica].item()
+            assert value == pytest.approx(drift)
+
+
+def test_the_modes_are_those_of_torch(architecture: Architecture, data: Data) -> None:
+    if not architecture.has_batch_norm:
+        return
+    network = _network(architecture, [0])
+    shadows = Shadows(network, batch_size=BATCH)
+    for start in (0, 25, 50):
+        network.forward(data.train_x[start : start + 25].T.unsqueeze(0), training=True)
+    found = _read("batch_norm", _moment(network, data, running=shadows.statistics(num_steps=3)))
+    x, y = data.val_x[:NUM_VALIDATION], data.val_y[:NUM_VALIDATION]
+    twin = _twin(network, 0)
+
+    def figures(x: Tensor, y: Tensor, *, train: bool) -> tuple[float, float]:
+        with torch.no_grad():
+            logits = twin.train(train)(x)
+        hits = (logits.argmax(dim=1) == y).double().mean().item()
+        return functional.cross_entropy(logits, y).item(), hits
+
+    # The network's own moving averages are in its state.
+    expected = {"ema": figures(x, y, train=False)}
+    whole = NUM_VALIDATION // BATCH * BATCH
+    parts = [
+        figures(x[i : i + BATCH], y[i : i + BATCH], train=True) for i in range(0, whole, BATCH)
+    ]
+    expected["train_mode"] = (
+        float(np.mean([loss for loss, _ in parts])),
+        float(np.mean([hits for _, hits in parts])),
+    )
+    for module in twin:
+        if isinstance(module, nn.BatchNorm1d):
+            module.reset_running_stats()
+            module.momentum = None
+    with torch.no_grad():
+        for i in range(POPULATION_BATCHES):
+            twin.train()(data.train_x[i * BATCH : (i + 1) * BATCH])
+    expected["population"] = figures(x, y, train=False)
+    for mode, (loss, hits) in expected.items():
+        assert found[WHOLE, "network", f"loss_{mode}", WHOLE].item() == pytest.approx(
+            loss, rel=1e-9
+        )
+        assert found[WHOLE, "network", f"accuracy_{mode}", WHOLE].item() == pytest.approx(hits)
