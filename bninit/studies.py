@@ -16,9 +16,10 @@ from bninit.analysis.metrics import METRICS
 from bninit.config import StudyArm, StudyConfig, expand, load_study, study_to_yaml
 from bninit.data.load import load
 from bninit.engines.choice import LOCAL, EngineChoice, open_engine
-from bninit.engines.driver import Failure, Outcome, train_jobs
+from bninit.engines.driver import train_jobs
 from bninit.engines.plan import Job, largest_stack, plan_stacks
 from bninit.engines.settings import plan_of, resolve_device, train_settings_of
+from bninit.engines.stacks import Failure, Outcome
 from bninit.engines.watcher import Silent, Watcher
 from bninit.store import Run, atomic, find_runs
 from bninit.store.networks import dtype_of

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
@@ -29,13 +29,14 @@ from bninit.engines.interface import (
 from bninit.engines.keeper import Keeper
 from bninit.engines.plan import Job, plan_stacks, stack_key
 from bninit.engines.settings import data_key_of, plan_of, train_settings_of
+from bninit.engines.stacks import Failure, Opened, Outcome, Running, Waiting, too_large
 from bninit.engines.stopping import stopping
 from bninit.engines.watcher import Watcher
 from bninit.errors import TrainingError, UserError, WriteError
 from bninit.store import RunWriter, is_finished, run_folder
 from bninit.store.environment import request
 from bninit.store.locks import HeldError, is_locked
-from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord
+from bninit.training.records import CutRecord, EpochRecord, FinalRecord
 
 MOST_LOSSES = 3
 """Times in a row that a stack may lose its worker without having finished an epoch."""
@@ -44,72 +45,6 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 FAULTS = (UserError, RuntimeError, MemoryError)
 """What may go wrong with one stack while the others go on."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A stack that could not be trained.
-
-    Attributes:
-        jobs: Its networks.
-        why: The error's text.
-    """
-
-    jobs: tuple[Job, ...]
-    why: str
-
-
-@dataclass
-class Outcome:
-    """What became of some jobs.
-
-    Attributes:
-        failures: The stacks that failed; none unless told to keep going.
-        num_trained: Networks that were trained to their end; the others were there, failed, or
-            were trained by another process.
-    """
-
-    failures: list[Failure] = field(default_factory=list)
-    num_trained: int = 0
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """Networks that are to train together.
-
-    Attributes:
-        jobs: At least one.
-        fresh: Whether what is there of them is started over.
-        num_losses: Times in a row that their worker was lost.
-        partly: Whether to take those that no other process holds, and not all or none.
-    """
-
-    jobs: tuple[Job, ...]
-    fresh: bool = False
-    num_losses: int = 0
-    partly: bool = False
-
-
-@dataclass
-class _Running:
-    """A stack in training.
-
-    Attributes:
-        waiting: What it was made from.
-        keepers: One for each network.
-        held: Gives its runs free.
-    """
-
-    waiting: _Waiting
-    keepers: list[Keeper]
-    held: ExitStack
-
-
-@dataclass(frozen=True)
-class _Opened:
-    job: Job
-    writer: RunWriter
-    checkpoint: Checkpoint | None
 
 
 def train_jobs(
@@ -153,9 +88,9 @@ class _Driver:
         self._watcher = watcher
         self._fresh = fresh
         self._keep_going = keep_going
-        self._queue: deque[_Waiting] = deque()
-        self._running: dict[int, _Running] = {}
-        self._elsewhere: list[_Waiting] = []
+        self._queue: deque[Waiting] = deque()
+        self._running: dict[int, Running] = {}
+        self._elsewhere: list[Waiting] = []
         self._largest: dict[str, int] = {}
         self._num_begun = 0
         self._told_waiting = False
@@ -166,7 +101,7 @@ class _Driver:
         if not pending:
             return self._outcome
         stacks = plan_stacks(pending, largest=self._engine.largest_stack)
-        self._queue.extend(_Waiting(tuple(stack), fresh=self._fresh) for stack in stacks)
+        self._queue.extend(Waiting(tuple(stack), fresh=self._fresh) for stack in stacks)
         self._clock = Clock(sum(map(work_of, stacks)))
         self._request = request()
         while self._queue or self._elsewhere:
@@ -193,7 +128,7 @@ class _Driver:
         while self._queue and self._engine.has_room():
             self._begin(self._queue.popleft())
 
-    def _begin(self, waiting: _Waiting) -> None:
+    def _begin(self, waiting: Waiting) -> None:
         jobs = waiting.jobs
         largest = self._largest.get(stack_key(jobs[0].config), len(jobs))
         if len(jobs) > largest:
@@ -208,9 +143,9 @@ class _Driver:
         except FAULTS as error:
             self._fail(jobs, error)
 
-    def _open(self, waiting: _Waiting) -> None:
+    def _open(self, waiting: Waiting) -> None:
         """Takes the runs of a stack; submits those that are as far as the first one."""
-        opened: list[_Opened] = []
+        opened: list[Opened] = []
         held_elsewhere: list[Job] = []
         with ExitStack() as held:
             for job in waiting.jobs:
@@ -228,14 +163,13 @@ class _Driver:
                 for note in writer.notes:
                     self._watcher.note(note)
                 if writer.status != "finished":
-                    opened.append(_Opened(job, writer, writer.resume()))
+                    opened.append(Opened(job, writer, writer.resume()))
             if held_elsewhere:
                 self._elsewhere.append(replace(waiting, jobs=tuple(held_elsewhere)))
             if not opened:
                 return
-            place = _place(opened[0].checkpoint)
-            members = [one for one in opened if _place(one.checkpoint) == place]
-            others = [one for one in opened if _place(one.checkpoint) != place]
+            members = [one for one in opened if one.place == opened[0].place]
+            others = [one for one in opened if one.place != opened[0].place]
             for one in others:
                 one.writer.close()
             if others:
@@ -244,7 +178,7 @@ class _Driver:
                 self._queue.appendleft(replace(waiting, jobs=rest, fresh=False))
             self._submit(waiting, members, held.pop_all())
 
-    def _submit(self, waiting: _Waiting, members: Sequence[_Opened], held: ExitStack) -> None:
+    def _submit(self, waiting: Waiting, members: Sequence[Opened], held: ExitStack) -> None:
         jobs = tuple(one.job for one in members)
         config = jobs[0].config
         number = self._num_begun
@@ -274,7 +208,7 @@ class _Driver:
                 data=data_key_of(config),
             )
             self._engine.submit(number, task)
-            self._running[number] = _Running(
+            self._running[number] = Running(
                 replace(waiting, jobs=jobs, fresh=False), keepers, held.pop_all()
             )
 
@@ -317,13 +251,13 @@ class _Driver:
                 if not out_of_memory:
                     self._fail(waiting.jobs, error)
                 elif len(waiting.jobs) == 1:
-                    self._fail(waiting.jobs, _too_large(waiting.jobs[0], error))
+                    self._fail(waiting.jobs, too_large(waiting.jobs[0], error))
                 else:
                     self._shrink(waiting)
             case Lost(why=why):
                 self._try_again(self._leave(number), why)
 
-    def _leave(self, number: int) -> _Waiting:
+    def _leave(self, number: int) -> Waiting:
         """Gives the runs of a stack free."""
         running = self._running.pop(number)
         running.held.close()
@@ -331,7 +265,7 @@ class _Driver:
         self._watcher.end(stack=number)
         return running.waiting
 
-    def _shrink(self, waiting: _Waiting) -> None:
+    def _shrink(self, waiting: Waiting) -> None:
         half = len(waiting.jobs) // 2
         self._largest[stack_key(waiting.jobs[0].config)] = half
         self._watcher.note(
@@ -339,12 +273,12 @@ class _Driver:
         )
         self._halve(waiting)
 
-    def _halve(self, waiting: _Waiting) -> None:
+    def _halve(self, waiting: Waiting) -> None:
         middle = (len(waiting.jobs) + 1) // 2
         for part in (waiting.jobs[middle:], waiting.jobs[:middle]):
             self._queue.appendleft(replace(waiting, jobs=part))
 
-    def _try_again(self, waiting: _Waiting, why: str) -> None:
+    def _try_again(self, waiting: Waiting, why: str) -> None:
         again = replace(waiting, num_losses=waiting.num_losses + 1)
         if again.num_losses > MOST_LOSSES:
             error = TrainingError(
@@ -366,7 +300,7 @@ class _Driver:
     def _look_elsewhere(self) -> None:
         """Sees what has become of the networks that other processes train."""
         free: list[Job] = []
-        still: list[_Waiting] = []
+        still: list[Waiting] = []
         for waiting in self._elsewhere:
             locked = tuple(job for job in waiting.jobs if self._is_locked(job))
             free += [
@@ -377,7 +311,7 @@ class _Driver:
         self._elsewhere = still
         if free:
             stacks = plan_stacks(free, largest=self._engine.largest_stack)
-            self._queue.extend(_Waiting(tuple(stack), partly=True) for stack in stacks)
+            self._queue.extend(Waiting(tuple(stack), partly=True) for stack in stacks)
         elif still and not self._running:
             if not self._told_waiting:
                 self._told_waiting = True
@@ -391,18 +325,3 @@ class _Driver:
 
     def _is_locked(self, job: Job) -> bool:
         return is_locked(run_folder(self._runs_dir, job.config, job.seed))
-
-
-def _place(checkpoint: Checkpoint | None) -> tuple[int, int]:
-    """How far a network is; only those that are as far can train together."""
-    # A training from epoch 0's checkpoint does not record that epoch again.
-    return (-1, 0) if checkpoint is None else checkpoint.place
-
-
-def _too_large(job: Job, error: Exception) -> TrainingError:
-    first = str(error).strip().partition("\n")[0]
-    return TrainingError(
-        f"{job.config.name}, seed {job.seed}: out of memory with a single network "
-        f"({first or type(error).__name__}); choose smaller layers or a smaller batch, or a "
-        "device with more memory"
-    )

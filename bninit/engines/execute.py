@@ -11,7 +11,7 @@ import torch
 
 from bninit.data.load import Data
 from bninit.engines.interface import Began, DataKey, Ended, Failed, Message, Recorded, StackTask
-from bninit.nets.products import routes
+from bninit.nets.products import forget_use, routes
 from bninit.store.environment import machine
 from bninit.training.loop import train_stack
 from bninit.training.steps import ways
@@ -47,6 +47,7 @@ def execute(
     """
     try:
         data = load(task.data)
+        forget_use()
         yield Began(machine=machine(str(device)), data_checksum=data.checksum)
         settings = replace(task.settings, device=device)
         for record in train_stack(settings, task.plans, data, stop=stop):

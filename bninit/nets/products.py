@@ -34,6 +34,7 @@ _LARGE = 200_000_000
 
 _Key = tuple[int, tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int]
 _routes: dict[_Key, str] = {}
+_used: dict[_Key, str] = {}
 
 
 def multiply(a: Tensor, b: Tensor, *, out: Tensor, precision: str = FULL) -> Tensor:
@@ -101,15 +102,21 @@ def route(a: Tensor, b: Tensor) -> str:
     found = _routes.get(key)
     if found is None:
         found = _routes[key] = _probe(key)
+    _used[key] = found
     return found
 
 
+def forget_use() -> None:
+    """Lets `routes` tell what is used from now on; what was found out is not forgotten."""
+    _used.clear()
+
+
 def routes() -> dict[str, str]:
-    """The routes chosen so far in this process, by a readable name of the shapes."""
+    """The routes used in this process since `forget_use`, by a readable name of the shapes."""
     return {
         f"{size} of {m}x{k}{'T' if a_transposed else ''} @ {k}x{n}{'T' if b_transposed else ''}"
         f" {str(dtype).removeprefix('torch.')}": chosen
-        for (size, (m, k), a_transposed, (_, n), b_transposed, dtype, _), chosen in _routes.items()
+        for (size, (m, k), a_transposed, (_, n), b_transposed, dtype, _), chosen in _used.items()
     }
 
 

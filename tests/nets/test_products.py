@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from bninit.nets import products
-from bninit.nets.products import BATCHED, BF16, EACH, FULL, TF32, multiply, route, routes
+from bninit.nets.products import (
+    BATCHED,
+    BF16,
+    EACH,
+    FULL,
+    TF32,
+    forget_use,
+    multiply,
+    route,
+    routes,
+)
 
 TRANSPOSED = list(itertools.product((False, True), repeat=2))
 
@@ -16,6 +26,7 @@ TRANSPOSED = list(itertools.product((False, True), repeat=2))
 @pytest.fixture(autouse=True)
 def _nothing_tried_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_routes", {})
+    monkeypatch.setattr(products, "_used", {})
 
 
 def matrices(
@@ -139,6 +150,10 @@ def test_what_was_chosen_can_be_told() -> None:
     a = matrices(3, 10, 20, transposed=True, dtype=torch.float64)
     b = matrices(3, 20, 30, dtype=torch.float64)
     chosen = route(a, b)
+    assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}
+    forget_use()
+    assert routes() == {}
+    assert route(a, b) == chosen
     assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}
 
 
