@@ -13,7 +13,8 @@ import pytest
 from running import bninit as command
 
 import bninit
-from bninit.analysis.insides import MAPS, Insides, check_probed, mode_rows, summary_rows
+from bninit.analysis.inside_tables import MAPS
+from bninit.analysis.insides import Insides, check_probed, mode_rows, summary_rows
 from bninit.errors import UserError
 from bninit.inspections import default_name, keep_inspection
 from bninit.views.inside_pictures import PICTURES, pictures
