@@ -139,6 +139,9 @@ PROBES: dict[str, Probe] = {
     "landscape": landscape,
 }
 
+DEFAULT_GROUPS = ("signals", "gradients", "units", "batch_norm")
+"""Those that take little beside the training."""
+
 
 def followed_units(num_units: int, num_followed: int) -> list[int]:
     """Which units of a layer are followed one by one: so many, spread evenly."""

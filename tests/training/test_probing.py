@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bninit.config import probes as config
 from bninit.config.probes import GROUPS
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
@@ -85,6 +86,7 @@ def read(
 
 def test_a_config_can_name_every_group_and_no_other() -> None:
     assert tuple(PROBES) == GROUPS
+    assert ProbeSettings().groups == config.DEFAULT_GROUPS
 
 
 @pytest.mark.parametrize(("placement", "running", "activation", "optimiser"), CASES)
