@@ -148,6 +148,7 @@ def test_a_run_without_probes_is_refused_with_the_command_that_gets_them(runs_di
     assert f"--runs-dir {runs_dir}" in again
 
 
+@pytest.mark.slow
 def test_the_command_that_is_named_does_it(
     runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,7 +154,15 @@ def check_reading(folder: Path, *verbs: tuple[str, ...], file: str) -> None:
         assert not (folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("file", FINISHED)
+@pytest.mark.parametrize(
+    "file",
+    [
+        file
+        if file in ("metrics.csv", "summary.json")
+        else pytest.param(file, marks=pytest.mark.slow)
+        for file in FINISHED
+    ],
+)
 def test_readers_go_on(copy: Path, file: str, record_property: Record) -> None:
     path = next(copy.glob("runs/tiny-*/seed-0")) / file
     whole, rng = path.read_bytes(), random.Random(file)
