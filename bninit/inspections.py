@@ -60,7 +60,7 @@ def keep_inspection(
     from bninit.views.inside_tables import csv_texts, json_text
 
     name = default_name(found) if name is None else name
-    check_name(name, thing="inspection")
+    check_name(name, thing="folder of pictures")
     folder = Path(runs_dir) / INSPECTIONS / name
     drawn = pictures(found)
     atomic.make_folder(folder)

@@ -96,8 +96,11 @@ def compare(
         engine=EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack),
         watcher=None if no_train else TrainingProgress(),
     )
-    folder = comparisons.keep_comparison(found, runs_dir=runs_dir, name=name)
-    print_comparison(found, form=form.value)
+    # The answer comes first, as drawing takes longer; where it cannot be printed it is kept.
+    try:
+        print_comparison(found, form=form.value)
+    finally:
+        folder = comparisons.keep_comparison(found, runs_dir=runs_dir, name=name)
     typer.echo(f"report and pictures: {folder}", err=True)
 
 

@@ -37,7 +37,7 @@ def inspect(
     from bninit.views.inside_tables import print_insides
 
     if name is not None:
-        check_name(name, thing="inspection")
+        check_name(name, thing="folder of pictures")
     found = inspections.inspect(runs, runs_dir=runs_dir)
     print_insides(found, as_json=as_json)
     folder = inspections.keep_inspection(found, runs_dir=runs_dir, name=name)

@@ -143,6 +143,10 @@ def store_error(error: OSError, path: Path) -> StoreError:
             where=where,
             hint="choose another folder with --runs-dir, or ask for write permission",
         )
+    if error.errno == errno.EISDIR:
+        return StoreError(
+            "a folder is in the way of this file", where=where, hint="move it away or remove it"
+        )
     if error.errno in _GONE:
         return WriteError(
             "its folder is not there", where=where, hint="was it removed? start the command again"

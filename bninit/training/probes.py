@@ -7,6 +7,7 @@ those of `normalization`, which compares the modes on validation examples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -138,6 +139,9 @@ PROBES: dict[str, Probe] = {
     "landscape": landscape,
 }
 
+DEFAULT_GROUPS = ("signals", "gradients", "units", "batch_norm")
+"""Those that take little beside the training."""
+
 
 def followed_units(num_units: int, num_followed: int) -> list[int]:
     """Which units of a layer are followed one by one: so many, spread evenly."""
@@ -214,5 +218,7 @@ def _distinct_units(moment: Moment) -> Iterator[Reading]:
     counts = [distinct_units(network.state(i)) for i in range(network.num_replicas)]
     for i in range(network.architecture.num_hidden):
         if i + 1 in moment.layers:
-            values = torch.tensor([float(one[i]) for one in counts], dtype=torch.float64)
+            # None are counted where weights are not finite.
+            found = [float(one[i] or math.nan) for one in counts]
+            values = torch.tensor(found, dtype=torch.float64)
             yield Reading(layer=i + 1, place=WEIGHT, quantity="distinct_units", values=values)

@@ -22,7 +22,7 @@ from bninit.nets.stack import StackedMLP
 from bninit.training.batches import num_steps
 from bninit.training.moments import Moment
 from bninit.training.probe_schedule import is_probed_epoch, probed_steps
-from bninit.training.probes import PROBES
+from bninit.training.probes import DEFAULT_GROUPS, PROBES
 from bninit.training.records import LayerRows, RowKey
 from bninit.training.running import Shadows
 
@@ -41,7 +41,7 @@ class ProbeSettings:
         units: Units of each layer that are followed one by one.
     """
 
-    groups: tuple[str, ...] = tuple(PROBES)
+    groups: tuple[str, ...] = DEFAULT_GROUPS
     batch_size: int = 128
     steps_per_doubling: int = 1
     units: int = 3

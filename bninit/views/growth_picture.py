@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bninit.bench.scaling import Point
     from bninit.benchmark import Growth
 
+_MARGIN = 1.5
+"""Factor above and below, so that the axis has at least two labels."""
+
 
 def growth_png(found: Growth) -> bytes:
     """Return the picture as the content of a PNG file; see `growth_figure`."""
@@ -44,7 +47,7 @@ def growth_figure(found: Growth) -> Figure:
         figure.suptitle(
             "How the cost of training grows", x=0.01, horizontalalignment="left", weight="bold"
         )
-        panels = figure.subplots(2, 3)
+        panels = figure.subplots(2, 3, gridspec_kw={"hspace": 0.08})
         by_axis = {
             axis: [point for point in found.points if point.axis == axis]
             for axis in ("stack", "width", "depth", "epochs")
@@ -112,7 +115,13 @@ def _points(
     errors: tuple[Sequence[float], Sequence[float]] | None,
     power: int | None,
 ) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import (
+        FixedLocator,
+        FuncFormatter,
+        LogLocator,
+        NullFormatter,
+        NullLocator,
+    )
 
     if power is not None:
         guide = [heights[0] * (value / values[0]) ** power for value in values]
@@ -123,6 +132,9 @@ def _points(
     axes.xaxis.set_major_locator(FixedLocator(list(values)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / _MARGIN, high * _MARGIN)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

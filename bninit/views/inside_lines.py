@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from bninit.analysis.insides import UNIT_PERCENTILES, Insides
+from bninit.analysis.inside_tables import UNIT_PERCENTILES
+from bninit.analysis.insides import Insides
 from bninit.views.axes import set_log_scale
 from bninit.views.inside_maps import arm_title
 from bninit.views.palette import (

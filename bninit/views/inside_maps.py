@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bninit.analysis.insides import MAPS, InsideArm, Insides
+from bninit.analysis.inside_tables import MAPS
+from bninit.analysis.insides import InsideArm, Insides
 from bninit.views.palette import picture_style
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def map_figure(found: Insides, name: str) -> Figure | None:
             drawn = _panel(axes, mine, steps=steps, layers=layers, norm=norm, scale=words.scale)
             axes.set_title(arm_title(arm))
         panels[0].set_ylabel("layer")
-        figure.supxlabel("step of the training", fontsize=10)
+        has_gaps = table["value"].notna().sum() < len(arms) * len(layers) * len(steps)
+        grey = "    (grey: no such layer, step or number)" if has_gaps else ""
+        figure.supxlabel(f"step of the training{grey}", fontsize=10)
         assert drawn is not None
         bar = figure.colorbar(drawn, ax=list(panels), label=words.unit, shrink=0.95)
         if is_log:

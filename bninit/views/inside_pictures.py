@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bninit.analysis.insides import MAPS, Insides
+from bninit.analysis.inside_tables import MAPS
+from bninit.analysis.insides import Insides
 from bninit.views.inside_lines import drifts_figure, gaps_figure, modes_figure, units_figure
 from bninit.views.inside_maps import map_figure
 from bninit.views.inside_ridges import ridges_figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ _HEIGHT = 1.6
 
 _COLOURS = "viridis"
 _LOG_FROM_RATIO = 30.0
+_FAR_DECADES = 10
 
 
 def ridges_figure(found: Insides) -> Figure | None:
@@ -77,6 +79,12 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
         below = np.full(len(one), float(place))
         colour = colormaps[_COLOURS](0.15 + 0.75 * place / max(1, len(steps) - 1))
         order = 2 * (len(steps) - place)
+        if one["x"].min() == one["x"].max():
+            # All units and examples have one value.
+            axes.vlines(
+                one["x"].iloc[0], place, place + _HEIGHT, color=colour, linewidth=2.5, zorder=order
+            )
+            continue
         axes.fill_between(
             one["x"],
             below,
@@ -94,12 +102,25 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylim(-0.2, len(steps) - 1 + _HEIGHT + 0.2)
 
 
+def _ticks(high: float, *, linear: float) -> list[float]:
+    """Few powers of ten on both sides of 0, on an axis that is linear up to a number."""
+    last = math.floor(math.log10(high))
+    first = math.ceil(math.log10(linear)) + 1
+    between = [10.0 ** round((first + last) / 2)] if last - first >= _FAR_DECADES else []
+    above = [*between, 10.0**last]
+    return [*(-tick for tick in reversed(above)), 0.0, *above]
+
+
 def _x_axis(axes: Axes, table: pd.DataFrame) -> None:
     """One axis for all panels of a layer."""
     low, high = float(table["x"].min()), float(table["x"].max())
     widths = table.groupby(["arm", "step"])["x"].agg(lambda x: x.max() - x.min())
     positive = widths[widths > 0]
     if len(positive) and positive.max() / positive.min() > _LOG_FROM_RATIO:
-        axes.set_xscale("symlog", linthresh=max(float(positive.min()), 1e-6))
+        linear = float(positive.min())
+        axes.set_xscale("symlog", linthresh=linear)
+        ticks = _ticks(max(-low, high), linear=linear)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+        axes.minorticks_off()
     margin = 0.02 * (high - low) or 1.0
     axes.set_xlim(low - margin, high + margin)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from bninit.analysis.insides import MAPS, Insides, mode_rows, summary_rows
+from bninit.analysis.inside_tables import MAPS
+from bninit.analysis.insides import Insides, mode_rows, summary_rows
 from bninit.views import text
 from bninit.views.landscape_tables import number
 from bninit.views.layout import Column, Grid

@@ -34,7 +34,7 @@ def test_it_is_the_singular_value_decomposition_of_the_centred_differences() -> 
 
 
 def test_a_random_walk_explains_as_much_as_the_paper_says() -> None:
-    walk = np.random.default_rng(2).normal(size=(300, 20_000)).cumsum(axis=0)
+    walk = np.random.default_rng(2).normal(size=(200, 5_000)).cumsum(axis=0)
     assert principal_plane(walk).explained == pytest.approx(RANDOM_WALK, abs=0.02)
 
 

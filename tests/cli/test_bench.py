@@ -84,6 +84,7 @@ def test_as_tables(tmp_path: Path) -> None:
     assert "2 times 3 steps each on mnist5k, scaled to an epoch of 468 steps" in done.stdout
 
 
+@pytest.mark.slow
 def test_scaling_leaves_a_table_and_a_picture(tmp_path: Path) -> None:
     done = bninit(*SMALL, "--scaling", "--json", "--runs-dir", "here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -100,6 +100,8 @@ def test_a_failed_training_is_told_and_the_others_go_on(
     (tmp_path / "study.yaml").write_text(study.replace(axes, f"{axes}\n    {also}"))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # urllib keeps the proxies that it first saw; other tests are to see none.
+    monkeypatch.setattr("urllib.request._opener", None)
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("BNINIT_DATA_DIR", "nowhere")

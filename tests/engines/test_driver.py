@@ -89,6 +89,7 @@ def test_a_stack_that_is_lost_again_and_again_is_left_out(
         train([Job(bad, 0)], tmp_path / "runs", engine=Fragile(*[1] * (MOST_LOSSES + 1)))
 
 
+@pytest.mark.slow
 def test_losses_count_only_without_progress(
     tmp_path: Path, make_config: MakeConfig, train: Any
 ) -> None:
@@ -181,6 +182,7 @@ def test_stacks_to_come_are_made_smaller_at_once(
     assert outcome.num_trained == 8
 
 
+@pytest.mark.slow
 def test_a_network_too_large_for_memory_is_told_and_the_others_go_on(
     tmp_path: Path, make_config: MakeConfig, train: Any, scarce: Callable[..., None]
 ) -> None:

@@ -43,6 +43,7 @@ def fail_then_go_on(warm: Warm, place: Path, command: str, fault: dict[str, Any]
     return done.returncode != 0
 
 
+@pytest.mark.slow
 def test_a_full_disk(
     warm: Warm, tmp_path: Path, undisturbed: Undisturbed, record_property: Record
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -19,10 +20,12 @@ from bninit.config import Config
 from bninit.nets.reference import build_sequential
 from bninit.store import RunWriter
 from bninit.store.networks import architecture_of
+from bninit.training.probing import rows_of
 from bninit.training.records import Checkpoint, EpochMetrics, Figures, FinalRecord
 
 ENVIRONMENT = {"device": "cpu", "stack_size": 3}
 STEPS_PER_EPOCH = 5
+LAYER_KEYS = [(1, "linear", "sd", -1), (-1, "network", "loss_ema", -1)]
 
 
 def make_config(**changes: Any) -> Config:
@@ -45,6 +48,7 @@ class Story:
     every: int = 1
     diverges: bool = False
     network: dict[str, torch.Tensor] = field(init=False)
+    probes: dict[str, torch.Tensor] = field(init=False)
     optimiser: dict[str, torch.Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +56,18 @@ class Story:
         state = build_sequential(architecture_of(self.config)).state_dict()
         self.network = {name: tensor.clone() for name, tensor in state.items()}
         self.optimiser = {"momentum.0.weight": torch.zeros_like(self.network["0.weight"])}
+        self.probes = {}
+        if self.config.probes.enabled:
+            keys = np.frombuffer(json.dumps(LAYER_KEYS).encode(), dtype=np.uint8)
+            self.probes = {"rows/keys": torch.from_numpy(keys.copy())} | {
+                f"rows/{name}": torch.zeros(0, dtype=dtype)
+                for name, dtype in (
+                    ("step", torch.int64),
+                    ("epoch", torch.int32),
+                    ("key", torch.int32),
+                    ("value", torch.float32),
+                )
+            }
 
     def epoch(self, number: int) -> tuple[EpochMetrics, np.ndarray, Checkpoint | None]:
         """Trains an epoch; 0 is before training."""
@@ -60,6 +76,7 @@ class Story:
             momentum.mul_(0.9).add_(self.network["0.weight"])
             self.network["0.weight"].sub_(momentum, alpha=0.01)
         weight = float(self.network["0.weight"].double().sum())
+        self.probe(number, weight)
         losses = np.array(
             [weight / (step + 1) for step in range(STEPS_PER_EPOCH if number else 0)],
             dtype=np.float32 if number else np.float64,
@@ -78,6 +95,20 @@ class Story:
         )
         return metrics, losses, self.checkpoint(number) if number % self.every == 0 else None
 
+    def probe(self, number: int, weight: float) -> None:
+        """Reads two numbers at each epoch, if the config asks for it."""
+        if not self.config.probes.enabled:
+            return
+        new = {
+            "step": [number * STEPS_PER_EPOCH] * 2,
+            "epoch": [number] * 2,
+            "key": [0, 1],
+            "value": [weight, float("nan")],
+        }
+        for name, values in new.items():
+            column = self.probes[f"rows/{name}"]
+            self.probes[f"rows/{name}"] = torch.cat([column, torch.tensor(values).to(column)])
+
     def checkpoint(self, number: int) -> Checkpoint:
         """Copies the state."""
         return Checkpoint(
@@ -86,6 +117,7 @@ class Story:
             seconds=number / 3,
             network={name: tensor.clone() for name, tensor in self.network.items()},
             optimiser={name: tensor.clone() for name, tensor in self.optimiser.items()},
+            probes={name: tensor.clone() for name, tensor in self.probes.items()},
         )
 
     def play(self, runs_dir: Path, *, until: int | None = None, fresh: bool = False) -> list[str]:
@@ -101,6 +133,7 @@ class Story:
             if checkpoint is not None:
                 self.network = checkpoint.network
                 self.optimiser = checkpoint.optimiser
+                self.probes = checkpoint.probes
                 begin = checkpoint.epoch + 1
             last = self.config.train.epochs - (1 if self.diverges else 0)
             for number in range(begin, last + 1):
@@ -110,10 +143,12 @@ class Story:
                 writer.epoch(metrics, losses, None if self.diverges and number == last else kept)
             if until is not None:
                 return writer.notes
+            layers = rows_of(self.probes) if self.probes else None
             if self.diverges:
-                writer.finish(self.network, None, last * STEPS_PER_EPOCH - 1)
+                writer.finish(self.network, None, last * STEPS_PER_EPOCH - 1, layers=layers)
             else:
-                writer.finish(self.network, self.final(), None, products={"2x2": "each"})
+                products = {"2x2": "each"}
+                writer.finish(self.network, self.final(), None, products=products, layers=layers)
             return writer.notes
 
     def final(self) -> FinalRecord:
@@ -127,7 +162,9 @@ class Story:
 
 def read_results(folder: Path) -> dict[str, bytes]:
     """All files but the environment, which tells of interruptions."""
-    names = ("config.yaml", "metrics.csv", "steps.npy", "final.safetensors", "summary.json")
+    names = ["config.yaml", "metrics.csv", "steps.npy", "final.safetensors", "summary.json"]
+    if (folder / "layers.safetensors").exists():
+        names.append("layers.safetensors")
     return {name: (folder / name).read_bytes() for name in names}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
+from bninit.config import probes as config
 from bninit.config.probes import GROUPS
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
@@ -86,6 +86,7 @@ def read(
 
 def test_a_config_can_name_every_group_and_no_other() -> None:
     assert tuple(PROBES) == GROUPS
+    assert ProbeSettings().groups == config.DEFAULT_GROUPS
 
 
 @pytest.mark.parametrize(("placement", "running", "activation", "optimiser"), CASES)
@@ -98,9 +99,9 @@ def test_taking_probes_changes_no_bit(
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
-    settings = settings_for(placement, running, activation, optimiser)
-    bare = tell(dataclasses.replace(settings, probes=None), mixed_plans[:4], data)
-    probed = tell(settings, mixed_plans[:4], data)
+    settings = settings_for(placement, running, activation, optimiser, epochs=2)
+    bare = tell(dataclasses.replace(settings, probes=None), mixed_plans[:2], data)
+    probed = tell(settings, mixed_plans[:2], data)
     for with_probes, without in zip(probed, bare, strict=True):
         assert with_probes.bits == without.bits
         assert with_probes.checkpoints[-1].probes
@@ -117,9 +118,9 @@ def test_what_is_found_is_the_same_alone_and_in_a_stack(
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
-    settings = settings_for(placement, running, activation, optimiser)
+    settings = settings_for(placement, running, activation, optimiser, epochs=2)
     stacked = tell(settings, mixed_plans[:3], data)
-    for place in (0, 2):
+    for place in (2,):
         (alone,) = tell(settings, [mixed_plans[place]], data)
         assert bits_of(all_rows(alone.checkpoints[-1])) == bits_of(
             all_rows(stacked[place].checkpoints[-1])
@@ -161,7 +162,7 @@ class StopAt:
 
 
 @pytest.mark.parametrize(("placement", "running", "activation", "optimiser"), CASES)
-@pytest.mark.parametrize("epoch", [0, 2])
+@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_training_that_goes_on_has_the_rows_of_one_that_was_not_interrupted(
     epoch: int,
     placement: str,
@@ -172,7 +173,7 @@ def test_a_training_that_goes_on_has_the_rows_of_one_that_was_not_interrupted(
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
-    settings = settings_for(placement, running, activation, optimiser)
+    settings = settings_for(placement, running, activation, optimiser, epochs=2)
     whole = tell(settings, mixed_plans[:3], data)
     # In other company, and in another order.
     again = [
@@ -186,7 +187,9 @@ def test_a_training_that_goes_on_has_the_rows_of_one_that_was_not_interrupted(
         )
 
 
-@pytest.mark.parametrize(("asked", "epoch"), [(1, 1), (2, 1), (3, 1), (6, 2)])
+@pytest.mark.parametrize(
+    ("asked", "epoch"), [(1, 1), pytest.param(3, 1, marks=pytest.mark.slow), (6, 2)]
+)
 def test_nor_does_a_cut_within_an_epoch_matter(
     asked: int, epoch: int, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
@@ -199,9 +202,9 @@ def test_nor_does_a_cut_within_an_epoch_matter(
     ]
     resumed = list(train_stack(settings, again, data))
     epochs = list(train_stack(settings, plans, data))
-    told = tell(settings, again, data)
-    for i, (one, other) in enumerate(zip(told, whole, strict=True)):
-        assert bits_of(all_rows(one.checkpoints[-1])) == bits_of(all_rows(other.checkpoints[-1]))
+    for i, other in enumerate(whole):
+        last = resumed[len(resumed) - 1 - len(plans)].replicas[i].checkpoint()
+        assert bits_of(all_rows(last)) == bits_of(all_rows(other.checkpoints[-1]))
         assert bits_of(resumed[0].replicas[i].layers) == bits_of(epochs[epoch].replicas[i].layers)
 
 
@@ -268,6 +271,7 @@ def test_the_schedule_of_epochs_is_bounded() -> None:
 def test_the_layers_of_deep_networks_are_bounded(data: Data, tell: Tell) -> None:
     settings = dataclasses.replace(
         settings_for("none", epochs=1),
+        probes=ProbeSettings(groups=("gradients",), steps_per_doubling=0, batch_size=10),
         architecture=Architecture(widths=(12, *[3] * 90, 10), activation="tanh"),
     )
     (told,) = tell(settings, [ReplicaPlan(seed=0, initialisation=Initialisation())], data)
@@ -292,11 +296,3 @@ def test_training_time_is_without_the_time_of_probes(
     assert seconds[0] == [0.0, 1.0, 1.0, 1.0]
     assert seconds[1][2:] == [1.0, 1.0]
     assert seconds[1][1] == 1.0 + 2.0
-
-
-def test_torch_is_deterministic_about_it(data: Data, tell: Tell) -> None:
-    plan = ReplicaPlan(seed=0, initialisation=Initialisation())
-    (first,) = tell(settings_for("pre"), [plan], data)
-    torch.manual_seed(7)
-    (second,) = tell(settings_for("pre"), [plan], data)
-    assert bits_of(all_rows(first.checkpoints[-1])) == bits_of(all_rows(second.checkpoints[-1]))

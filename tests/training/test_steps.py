@@ -166,6 +166,29 @@ def test_nothing_of_the_stack_moves_in_memory(
     assert places[0] == places[1]
 
 
+class Replayed:
+    """Stands for a captured graph: makes the step that it was captured from."""
+
+    def __init__(self, steps: Steps, *, is_rest: bool) -> None:
+        self._steps, self._is_rest = steps, is_rest
+        self.num_replays = 0
+
+    def replay(self) -> None:
+        self.num_replays += 1
+        self._steps._make(is_rest=self._is_rest)
+
+
+def test_a_rest_has_a_graph_of_its_own(
+    trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+) -> None:
+    plain, replaying = (session(trained, mixed_plans[:2], data) for _ in range(2))
+    graphs = {is_rest: Replayed(replaying.steps, is_rest=is_rest) for is_rest in (False, True)}
+    replaying.steps._graphs = graphs
+    for _ in range(2):
+        assert (plain.run_epoch() == replaying.run_epoch()).all()
+    assert [graph.num_replays for graph in graphs.values()] == [6, 2]
+
+
 def test_how_the_steps_were_made_is_told(
     trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
