@@ -116,7 +116,8 @@ class Child:
     def wait_for(self, text: str) -> None:
         """Waits until it has told this on standard error."""
         until = time.monotonic() + SECONDS
-        while text not in self.err.read_text():
+        # The child makes the file, in its own time.
+        while not self.err.exists() or text not in self.err.read_text():
             assert time.monotonic() < until, f"{text!r} was never told"
             time.sleep(0.002)
 
