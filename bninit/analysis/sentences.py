@@ -81,7 +81,12 @@ def sentence(finding: Finding, *, wording: Wording) -> str:
     BN (95 % interval 2.1 to 4.3, 10 seeds): supported."
     """
     if finding.effect is None and finding.low is None and finding.high is None:
-        head = f"{_upper(wording.left)}, nothing can be said about {wording.quantity}"
+        # Where runs diverged, the order of the sides can be sure without any size of a difference.
+        head = (
+            f"{_upper(wording.left)}, nothing can be said about {wording.quantity}"
+            if finding.outcome == "undecided"
+            else f"{_upper(wording.left)}, {wording.quantity} differs by no finite amount"
+        )
     elif finding.number is not None:
         head = _against_number(finding, wording, finding.number)
     else:

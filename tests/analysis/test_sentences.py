@@ -131,6 +131,9 @@ def test_no_difference_and_no_data() -> None:
         "With BN before the activation, nothing can be said about the time to 97 % (1 seed): "
         "undecided."
     )
+    ranked = tell(EPOCHS, effect=None, low=None, high=None, outcome="supported")
+    assert "the time to 97 % differs by no finite amount" in ranked
+    assert "nothing can be said" not in ranked
 
 
 @pytest.mark.parametrize(("level", "text"), [(0.95, "95 %"), (0.995, "99.5 %"), (2 / 3, "66.67 %")])
