@@ -106,6 +106,7 @@ def test_a_seed_alone_writes_the_metrics_that_it_writes_in_a_stack(trained: Path
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_ends_with_the_same_bits(trained: Path) -> None:
     command = ["train", "--config", "tiny.yaml", "--runs-dir", "killed"]
     with started(*command, cwd=trained) as process:
@@ -164,6 +165,7 @@ def test_wrong_input_is_one_error(trained: Path, arguments: list[str], told: str
     assert sorted(trained.rglob("*")) == before, "nothing is left behind"
 
 
+@pytest.mark.slow
 def test_of_two_processes_on_one_run_the_second_waits_and_takes_over(trained: Path) -> None:
     command = ["train", "--config", "tiny.yaml", "--runs-dir", "shared", "--epochs", "2000"]
     with started(*command, cwd=trained) as first:

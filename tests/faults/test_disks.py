@@ -114,6 +114,7 @@ def test_a_file_system_that_fills_up_and_one_that_is_read_only(
     assert results(small_disk / "runs") == undisturbed("train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["train", "study"])
 @pytest.mark.parametrize("runs_dir", ["file", "file/runs"])
 def test_a_file_in_place_of_the_runs_folder(
@@ -218,6 +219,7 @@ def test_runs_of_another_version_are_refused_and_left_as_they_are(
     assert "schema_version: 1" in changed.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [("list",), ("schema",)])
 def test_a_full_disk_behind_standard_output(warm: Warm, folder: Path, verb: tuple[str]) -> None:
     (folder / "runs").mkdir()

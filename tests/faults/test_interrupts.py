@@ -29,9 +29,8 @@ def cut(warm: Warm, folder: Path, *, signum: int, at: int, times: int = 1, what:
     return done.stderr
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_the_step_is_finished_and_kept(
     warm: Warm, folder: Path, undisturbed: Undisturbed, signum: int
 ) -> None:
@@ -51,9 +50,8 @@ def test_the_step_is_finished_and_kept(
     assert {tuple(told) for told in resumptions(runs).values()} == {((1, 3), (1, 4), (2, 0))}
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_twice_it_leaves_at_once_and_nothing_is_half_written(
     warm: Warm, folder: Path, undisturbed: Undisturbed, signum: int
 ) -> None:
