@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,8 @@ from bninit.analysis.frame import Arm, epochs_of
 from bninit.config import Override
 from bninit.engines.choice import LOCAL, EngineChoice, open_engine
 from bninit.errors import UserError
-from bninit.store import Run, atomic, run_folder
+from bninit.store import Run, run_folder
+from bninit.store.findings import joined_name, keep_findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 COMPARISONS = "compare"
 """Folder in the runs folder for what comparisons find."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LONGEST_NAME = 64
 
 
 def compare(
@@ -130,35 +126,19 @@ def keep_comparison(
     from bninit.views.compare_pictures import pictures
     from bninit.views.compare_report import csv_text, json_text, markdown_text, runs_csv_text
 
-    folder = Path(runs_dir) / COMPARISONS / (default_name(comparison) if name is None else name)
-    check_name(folder.name if name is None else name)
-    atomic.make_folder(folder)
     drawn = pictures(comparison)
-    for file, content in drawn.items():
-        atomic.write_bytes(folder / file, content)
-    atomic.write_text(folder / "comparison.csv", csv_text(comparison))
-    atomic.write_text(folder / "runs.csv", runs_csv_text(comparison))
-    atomic.write_text(folder / "comparison.json", json_text(comparison))
-    atomic.write_text(folder / "report.md", markdown_text(comparison, pictures=tuple(drawn)))
-    return folder
-
-
-def check_name(name: str, *, thing: str = "comparison") -> None:
-    """Make sure that a name can be that of a folder.
-
-    Args:
-        name: What a user gave.
-        thing: What it is to be the name of.
-
-    Raises:
-        UserError: It cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} cannot name a {thing}",
-            where="--name",
-            hint="letters, digits, dots, underscores and hyphens, 64 at most",
-        )
+    return keep_findings(
+        {
+            **drawn,
+            "comparison.csv": csv_text(comparison),
+            "runs.csv": runs_csv_text(comparison),
+            "comparison.json": json_text(comparison),
+            "report.md": markdown_text(comparison, pictures=tuple(drawn)),
+        },
+        runs_dir=runs_dir,
+        kind=COMPARISONS,
+        name=default_name(comparison) if name is None else name,
+    )
 
 
 def default_name(comparison: Comparison) -> str:
@@ -170,15 +150,6 @@ def default_name(comparison: Comparison) -> str:
         ids=[*(arm.id for arm in comparison.arms), comparison.baseline],
         suffix=f"-against-{comparison.baseline}" if against else "",
     )
-
-
-def joined_name(labels: Sequence[str], *, ids: Sequence[str], suffix: str = "") -> str:
-    """Join labels to a name for a folder; where it grows too long, a digest of ids ends it."""
-    name = "-vs-".join(labels) + suffix
-    if len(name) <= _LONGEST_NAME:
-        return name
-    digest = sha256(" ".join(ids).encode()).hexdigest()[:8]
-    return f"{labels[0][:32]}-and-{len(labels) - 1}-more-{digest}"
 
 
 def _targets(asked: Sequence[AskedArm], targets: Sequence[float] | None) -> tuple[float, ...]:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bninit.analysis.explanation import Explanation
 from bninit.api import describe, resolve
-from bninit.comparisons import check_name, joined_name
 from bninit.config import Config, Override, arm_id
 from bninit.errors import UserError
-from bninit.store import atomic
+from bninit.store.findings import joined_name, keep_findings
 
 EXPLANATIONS = "explain"
 """Folder in the runs folder for explanations."""
@@ -92,14 +91,12 @@ def keep_explanations(
     from bninit.views.explanation_json import json_text
     from bninit.views.explanation_picture import explanations_png
 
-    name = default_name(found) if name is None else name
-    check_name(name, thing="folder of explanations")
-    folder = Path(runs_dir) / EXPLANATIONS / name
-    drawn = explanations_png(found)
-    atomic.make_folder(folder)
-    atomic.write_bytes(folder / PICTURE, drawn)
-    atomic.write_text(folder / TABLE, json_text(found))
-    return folder
+    return keep_findings(
+        {PICTURE: explanations_png(found), TABLE: json_text(found)},
+        runs_dir=runs_dir,
+        kind=EXPLANATIONS,
+        name=default_name(found) if name is None else name,
+    )
 
 
 def default_name(found: Sequence[Explanation]) -> str:

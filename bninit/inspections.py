@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bninit.analysis.insides import Insides, look_inside
-from bninit.comparisons import check_name, joined_name
 from bninit.errors import UserError
-from bninit.store import Run, atomic, match_runs
+from bninit.store import Run, match_runs
+from bninit.store.findings import joined_name, keep_findings
 
 INSPECTIONS = "inspect"
 """Folder in the runs folder for what was found inside runs."""
@@ -59,17 +59,12 @@ def keep_inspection(
     from bninit.views.inside_pictures import pictures
     from bninit.views.inside_tables import csv_texts, json_text
 
-    name = default_name(found) if name is None else name
-    check_name(name, thing="folder of pictures")
-    folder = Path(runs_dir) / INSPECTIONS / name
-    drawn = pictures(found)
-    atomic.make_folder(folder)
-    for file, content in drawn.items():
-        atomic.write_bytes(folder / file, content)
-    for file, text in csv_texts(found).items():
-        atomic.write_text(folder / file, text)
-    atomic.write_text(folder / "inspect.json", json_text(found))
-    return folder
+    return keep_findings(
+        {**pictures(found), **csv_texts(found), "inspect.json": json_text(found)},
+        runs_dir=runs_dir,
+        kind=INSPECTIONS,
+        name=default_name(found) if name is None else name,
+    )
 
 
 def default_name(found: Insides) -> str:

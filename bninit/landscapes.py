@@ -29,8 +29,8 @@ from bninit.analysis.landscapes import (
     step_rows,
 )
 from bninit.analysis.trajectories import PrincipalPlane, principal_plane
-from bninit.comparisons import check_name, joined_name
-from bninit.store import Run, atomic
+from bninit.store import Run
+from bninit.store.findings import joined_name, keep_findings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -140,17 +140,12 @@ def keep_landscape(
     from bninit.views.landscape_pictures import pictures
     from bninit.views.landscape_tables import csv_texts, json_text
 
-    name = default_name(found) if name is None else name
-    check_name(name, thing="landscape")
-    folder = Path(runs_dir) / LANDSCAPES / name
-    drawn = pictures(found)
-    atomic.make_folder(folder)
-    for file, content in drawn.items():
-        atomic.write_bytes(folder / file, content)
-    for file, text in csv_texts(found).items():
-        atomic.write_text(folder / file, text)
-    atomic.write_text(folder / "landscape.json", json_text(found))
-    return folder
+    return keep_findings(
+        {**pictures(found), **csv_texts(found), "landscape.json": json_text(found)},
+        runs_dir=runs_dir,
+        kind=LANDSCAPES,
+        name=default_name(found) if name is None else name,
+    )
 
 
 def default_name(found: Landscape) -> str:

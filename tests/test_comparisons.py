@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import bninit
-from bninit.comparisons import check_name, compare, default_name, keep_comparison
+from bninit.comparisons import compare, default_name, keep_comparison
 from bninit.engines import driver
 from bninit.engines.plan import Job
 from bninit.errors import UserError
+from bninit.store.findings import check_name
 
 TINY: dict[str, Any] = {
     "model": {"hidden": [4]},
@@ -130,7 +131,7 @@ def test_what_is_kept_is_whole(
 
 def test_names_stay_in_their_folder(keep_run: Any, tmp_path: Path) -> None:
     for name in ("../x", "a/b", "", ".", "-x", "x" * 65):
-        with pytest.raises(UserError, match="cannot name a comparison"):
+        with pytest.raises(UserError, match="cannot name a folder"):
             check_name(name)
     names = [f"an-arm-of-a-study-with-a-long-name-{i}" for i in range(3)]
     for i, name in enumerate(names):

@@ -183,7 +183,7 @@ def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [
         (["nothing"], "there is no run 'nothing'"),
         (["bare"], "no probes were taken in this run"),
-        (["none", "--name", "../x"], "cannot name a folder of pictures"),
+        (["none", "--name", "../x"], "cannot name a folder"),
     ],
 )
 def test_wrong_input_is_one_clear_error(

@@ -205,7 +205,7 @@ def test_the_command_line(runs_dir: Path, tmp_path: Path) -> None:
         (["none", "--examples", "1"], "--examples: 1 is out of range"),
         (["none", "--extent", "nan"], "--extent: nan is out of range"),
         (["none", "--statistics", "mean"], "'mean' is neither"),
-        (["none", "--name", "a/b"], "'a/b' cannot name a landscape"),
+        (["none", "--name", "a/b"], "'a/b' cannot name a folder"),
     ],
 )
 def test_bad_input_is_told_in_one_error(

@@ -78,11 +78,12 @@ def compare(
     """
     from bninit import comparisons
     from bninit.config import parse_seeds
+    from bninit.store.findings import check_name
     from bninit.views.compare_report import print_comparison
     from bninit.views.progress import TrainingProgress
 
     if name is not None:
-        comparisons.check_name(name)
+        check_name(name)
     found = comparisons.compare(
         arms,
         baseline=baseline,

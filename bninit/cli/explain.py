@@ -42,12 +42,12 @@ def explain(
     first seed, unless --seeds asks for more. A picture goes to RUNS_DIR/explain/NAME.
     """
     from bninit import explanations
-    from bninit.comparisons import check_name
     from bninit.config import parse_seeds
+    from bninit.store.findings import check_name
     from bninit.views.explanation_text import print_explanations
 
     if name is not None:
-        check_name(name, thing="folder of explanations")
+        check_name(name)
     found = explanations.explain(
         configs,
         overrides=overrides(settings),

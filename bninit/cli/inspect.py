@@ -33,11 +33,11 @@ def inspect(
     RUNS_DIR/inspect/NAME.
     """
     from bninit import inspections
-    from bninit.comparisons import check_name
+    from bninit.store.findings import check_name
     from bninit.views.inside_tables import print_insides
 
     if name is not None:
-        check_name(name, thing="folder of pictures")
+        check_name(name)
     found = inspections.inspect(runs, runs_dir=runs_dir)
     print_insides(found, as_json=as_json)
     folder = inspections.keep_inspection(found, runs_dir=runs_dir, name=name)

@@ -79,12 +79,12 @@ def landscape(
     """
     from bninit import landscapes
     from bninit.analysis.landscapes import KINDS
-    from bninit.comparisons import check_name
+    from bninit.store.findings import check_name
     from bninit.views.landscape_tables import print_landscape
     from bninit.views.progress import TrainingProgress
 
     if name is not None:
-        check_name(name, thing="landscape")
+        check_name(name)
     found = landscapes.landscape(
         runs,
         kinds=kinds or KINDS,

@@ -6,6 +6,7 @@ Modules:
     runs, listing, tidy: `Run`, `find_runs`, `match_runs`, `load_runs` and `load_layers`, which
         read what is there.
     inspection: What is whole of a run, before it is trained on.
+    findings: Folders of what commands find.
     summary: ``summary.json``; metrics, steps, layers, tensors, checkpoints: the other files.
     environment: `environment.environment`, what a run is trained with.
     tensorboard: Event files for TensorBoard.

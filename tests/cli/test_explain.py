@@ -68,7 +68,7 @@ def test_several_side_by_side_as_json(tmp_path: Path) -> None:
         (["he.yaml", "he.yaml"], "is given twice"),
         (["he.yaml", "--set", "model.init.scheme=best"], "best"),
         (["he.yaml", "--seeds", "none"], "none"),
-        (["he.yaml", "--name", "../x"], "'../x' cannot name a folder of explanations"),
+        (["he.yaml", "--name", "../x"], "'../x' cannot name a folder"),
         ([], "CONFIG"),
     ],
 )
