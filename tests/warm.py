@@ -35,6 +35,8 @@ class Warm:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
             cwd=Path(__file__).parents[1],
+            # Whatever ends the tests, it sees the end of its input, and ends what it has started.
+            start_new_session=True,
         )
         self.ask({})
 
@@ -42,7 +44,6 @@ class Warm:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
         self._process.communicate()
 
     def ask(self, request: dict[str, Any]) -> Any:
@@ -132,16 +133,22 @@ def _serve() -> None:
 
     load("mnist5k", val_size=500)
     answer: object = None
+    running: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:
             pid, status = os.waitpid(request["poll"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
+            running.discard(pid)
         elif "arguments" in request:
-            answer = os.fork()
-            if answer == 0:
+            pid = os.fork()
+            if pid == 0:
                 _become(request, main)
+            running.add(pid)
+            answer = pid
         print(json.dumps(answer), flush=True)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _become(request: dict[str, Any], main: Callable[[], None]) -> None:

@@ -53,7 +53,7 @@ def test_a_full_disk(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "by"), [("train", 3), ("study", 11)])
+@pytest.mark.parametrize(("command", "by"), [("train", 7), ("study", 23)])
 @pytest.mark.parametrize("kind", ["full_from_write", "full_at_replacement"])
 def test_a_disk_that_is_full_at_each_write(
     warm: Warm,

@@ -181,7 +181,7 @@ def test_processes_that_start_from_nothing(
                     "PYTHONPATH": str(Path(__file__).parents[2]),
                 },
             )
-            last = kills >= (5 if command == "train" else 10)
+            last = kills >= (3 if command == "train" else 6)
             if not last:
                 _wait_for_a_write(process, folder, rng.randint(1, 12))
                 process.kill()
