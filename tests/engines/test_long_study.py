@@ -89,9 +89,11 @@ def test_time_and_memory_are_flat_and_starting_again_is_quick(tmp_path: Path) ->
     at, memory = first["at"], first["memory"]
     assert len(at) == NUM_ARMS + 1
     taken = [after - before for before, after in pairwise(at)]
-    # Narrow layers come first, but what an arm takes is mostly the same for all.
-    early, late = taken[NUM_ARMS // 6 : NUM_ARMS // 2], taken[NUM_ARMS // 2 :]
-    assert statistics.median(late) < 1.3 * statistics.median(early)
+    # Narrow layers come first, but what an arm takes is mostly the same for all. The machine may
+    # be slower for a while: the quickest quarter of each part is what the work itself takes.
+    # Growth in proportion to what is finished would double it.
+    early, late = taken[NUM_ARMS // 6 : NUM_ARMS // 3], taken[NUM_ARMS * 2 // 3 :]
+    assert _quickest_quarter(late) < 1.5 * _quickest_quarter(early)
     assert memory[-1] - memory[NUM_ARMS // 6] < 25
 
     sizes = {
@@ -104,6 +106,10 @@ def test_time_and_memory_are_flat_and_starting_again_is_quick(tmp_path: Path) ->
     again = train(tmp_path)
     assert (again["trained"], again["runs"]) == (0, 2 * NUM_ARMS)
     assert again["seconds"] < 0.25 * first["seconds"]
+
+
+def _quickest_quarter(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=4)[0]
 
 
 def test_laying_out_a_study_takes_time_in_proportion_to_its_arms(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_readers_go_on(copy: Path, file: str, record_property: Record) -> None:
     record_property("count: damaged files read", len(DAMAGES))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FINISHED)
 def test_any_bit_of_any_region(copy: Path, file: str, record_property: Record) -> None:
@@ -188,6 +189,7 @@ def test_any_bit_of_any_region(copy: Path, file: str, record_property: Record) -
     record_property("count: damaged files read", NUM_REGIONS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["truncated", "pipe"])
 @pytest.mark.parametrize("file", FINISHED)
@@ -222,6 +224,7 @@ USUAL = ("truncated", "flipped", "zeros", "foreign", "pickle")
 """Tried on every file; the other damages on two, as how a file is opened is the same for all."""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "how"),
@@ -235,6 +238,7 @@ def test_every_damage_is_repaired_or_named(
     record_property("count: damaged files trained again or refused", 1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["truncated", "flipped", "zeros"])
 @pytest.mark.parametrize("file", PARTIAL)

@@ -52,6 +52,7 @@ def test_a_full_disk(
     record_property("count: full disks", 1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "by"), [("train", 7), ("study", 23)])
 @pytest.mark.parametrize("kind", ["full_from_write", "full_at_replacement"])
