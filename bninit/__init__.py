@@ -6,10 +6,16 @@ used, so that ``import bninit`` is quick.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# libgomp reads this when torch is loaded. By default its threads spin while they wait for each
+# other, and a second busy process then slows a training several times.
+if "GOMP_SPINCOUNT" not in os.environ:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from bninit.api import train
