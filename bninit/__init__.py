@@ -18,21 +18,21 @@ if "GOMP_SPINCOUNT" not in os.environ:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from bninit.api import train
-    from bninit.comparisons import compare
     from bninit.config import Config, arm_id, config_from_dict, load_config
     from bninit.errors import ConfigError, DataError, DeviceError, StoreError, UserError
-    from bninit.explanations import explain
-    from bninit.inspections import inspect
-    from bninit.landscapes import landscape
     from bninit.store import Run, find_runs, load_layers, load_runs
+    from bninit.verbs.compare.compare import compare
+    from bninit.verbs.explain.explain import explain
+    from bninit.verbs.inspect.inspect import inspect
+    from bninit.verbs.landscape.landscape import landscape
+    from bninit.verbs.train.train import train
 
 _HOMES = {
-    "train": "bninit.api",
-    "compare": "bninit.comparisons",
-    "inspect": "bninit.inspections",
-    "explain": "bninit.explanations",
-    "landscape": "bninit.landscapes",
+    "train": "bninit.verbs.train.train",
+    "compare": "bninit.verbs.compare.compare",
+    "inspect": "bninit.verbs.inspect.inspect",
+    "explain": "bninit.verbs.explain.explain",
+    "landscape": "bninit.verbs.landscape.landscape",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
     "config_from_dict": "bninit.config",

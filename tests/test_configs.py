@@ -7,7 +7,7 @@ import torch
 
 from bninit.config import arm_id, load_config
 from bninit.data.load import Data
-from bninit.engines.settings import initialisation_of, train_settings_of
+from bninit.engines.plan import initialisation_of, train_settings_of
 from bninit.training.loop import ReplicaPlan, train_stack
 from bninit.training.records import EpochRecord
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import bninit
-from bninit.analysis.explanation import Explanation, Quantity
+from bninit.verbs.explain.explain import Explanation, Quantity
 
 WIDTH = 128
 DEPTHS = (2, 10, 30)

@@ -12,14 +12,11 @@ import pytest
 from rich.console import Console
 
 import bninit
-from bninit.analysis.explanation import Explanation
-from bninit.api import resolve
-from bninit.engines.start_signals import read_start
 from bninit.errors import UserError
-from bninit.explanations import keep_explanations
-from bninit.views.explanation_json import json_text
-from bninit.views.explanation_text import print_explanations
-from bninit.views.explanation_words import outlook, verdict
+from bninit.verbs.explain.explain import Explanation, keep_explanations
+from bninit.verbs.explain.measure import read_start
+from bninit.verbs.explain.tables import json_text, outlook, print_explanations, verdict
+from bninit.verbs.train.train import resolve
 
 
 def explained(seeds: range | None = None, **model: Any) -> Explanation:

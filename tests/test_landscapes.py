@@ -16,11 +16,11 @@ from running import bninit as run_bninit
 
 import bninit
 from bninit.errors import StoreError, UserError
-from bninit.landscapes import default_name, keep_landscape, landscape
+from bninit.verbs.landscape.landscape import default_name, keep_landscape, landscape
 
 if TYPE_CHECKING:
-    from bninit.analysis.landscapes import Landscape
     from bninit.store import Run
+    from bninit.verbs.landscape.landscape import Landscape
 
 CONFIG = {
     "model": {"hidden": [16, 12], "init": {"scheme": "he_normal"}},

@@ -24,7 +24,7 @@ TRAIN = """
 import gc, json, tracemalloc
 import torch
 from bninit.engines.watcher import Silent
-from bninit.studies import run_study
+from bninit.verbs.study.run import run_study
 
 class Sampler(Silent):
     def __init__(self):

@@ -126,10 +126,8 @@ class Child:
 def _serve() -> None:
     import matplotlib.pyplot  # noqa: F401 (warms up)
 
-    from bninit import api, comparisons, studies  # noqa: F401 (warms up)
     from bninit.cli.app import main
     from bninit.data.load import load
-    from bninit.views import compare_report, curves, outcome, progress, report  # noqa: F401
 
     load("mnist5k", val_size=500)
     answer: object = None

@@ -79,7 +79,7 @@ def main() -> None:
             typer.echo(interrupted, err=True)
         raise
     except UserError as error:
-        from bninit.views.text import printable
+        from bninit.show.words import printable
 
         typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)

@@ -70,9 +70,9 @@ def bench(
     take turns. Without --hidden and --batch-size: 3 x 256 with batches of 128, and 3 x 100 with
     batches of 60.
     """
-    from bninit import benchmark
-    from bninit.bench.check import UnequalLossesError
-    from bninit.views.benchmark import print_bench, print_growth
+    from bninit.verbs.bench import bench as benchmark
+    from bninit.verbs.bench.contenders import UnequalLossesError
+    from bninit.verbs.bench.tables import print_bench, print_growth
 
     def note(line: str) -> None:
         typer.echo(line, err=True)

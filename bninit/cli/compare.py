@@ -76,11 +76,11 @@ def compare(
     Report, tables and pictures go to RUNS_DIR/compare/NAME. --set and --epochs change each config
     file among the arms; --seeds is for all arms.
     """
-    from bninit import comparisons
     from bninit.config import parse_seeds
-    from bninit.store.findings import check_name
-    from bninit.views.compare_report import print_comparison
-    from bninit.views.progress import TrainingProgress
+    from bninit.show.progress import TrainingProgress
+    from bninit.store.output import check_name
+    from bninit.verbs.compare import compare as comparisons
+    from bninit.verbs.compare.tables import print_comparison
 
     if name is not None:
         check_name(name)

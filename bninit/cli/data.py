@@ -17,8 +17,8 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Show which data sets are where; with a name, fetch and verify that one."""
-    from bninit.data.inventory import fetch, inventory
-    from bninit.views.data_sets import print_data_sets
+    from bninit.data.load import fetch, inventory
+    from bninit.verbs.data import print_data_sets
 
     records = inventory(data_dir) if name is None else [fetch(name, data_dir=data_dir)]
     print_data_sets(records, as_json=as_json)

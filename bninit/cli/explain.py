@@ -41,10 +41,10 @@ def explain(
     back, dead, saturated and equal units, and a verdict. One network is drawn, of the config's
     first seed, unless --seeds asks for more. A picture goes to RUNS_DIR/explain/NAME.
     """
-    from bninit import explanations
     from bninit.config import parse_seeds
-    from bninit.store.findings import check_name
-    from bninit.views.explanation_text import print_explanations
+    from bninit.store.output import check_name
+    from bninit.verbs.explain import explain as explanations
+    from bninit.verbs.explain.tables import print_explanations
 
     if name is not None:
         check_name(name)

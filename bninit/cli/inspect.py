@@ -32,9 +32,9 @@ def inspect(
     the config says probes: true. Pictures, with their figures beside them, go to
     RUNS_DIR/inspect/NAME.
     """
-    from bninit import inspections
-    from bninit.store.findings import check_name
-    from bninit.views.inside_tables import print_insides
+    from bninit.store.output import check_name
+    from bninit.verbs.inspect import inspect as inspections
+    from bninit.verbs.inspect.tables import print_insides
 
     if name is not None:
         check_name(name)

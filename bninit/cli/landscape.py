@@ -77,11 +77,11 @@ def landscape(
     training lies. Runs are only read: what they did not keep is found by training them once more.
     Pictures, with their figures beside them, go to RUNS_DIR/landscape/NAME.
     """
-    from bninit import landscapes
-    from bninit.analysis.landscapes import KINDS
-    from bninit.store.findings import check_name
-    from bninit.views.landscape_tables import print_landscape
-    from bninit.views.progress import TrainingProgress
+    from bninit.show.progress import TrainingProgress
+    from bninit.store.output import check_name
+    from bninit.verbs.landscape import landscape as landscapes
+    from bninit.verbs.landscape.landscape import KINDS
+    from bninit.verbs.landscape.tables import print_landscape
 
     if name is not None:
         check_name(name)

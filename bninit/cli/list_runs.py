@@ -27,9 +27,8 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs in the runs folder, with their status and key figures."""
-    from bninit.analysis.listing import list_rows
     from bninit.store import find_runs
-    from bninit.views.listing import print_json, print_rows
+    from bninit.verbs.runs import list_rows, print_json, print_rows
 
     rows = list_rows(find_runs(runs_dir), name=name, arm=arm, status=status, sort=sort)
     if as_json:

@@ -29,11 +29,10 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a study from the networks that are there; train nothing."""
-    from bninit import studies
-    from bninit.analysis.accounts import missing_runs
-    from bninit.views.report import FILE_NAME, write_report
-    from bninit.views.study_plan import missing_lines
-    from bninit.views.verdicts import counts_line
+    from bninit.verbs.study import run as studies
+    from bninit.verbs.study.evidence import missing_runs
+    from bninit.verbs.study.report import FILE_NAME, write_report
+    from bninit.verbs.study.tables import counts_line, missing_lines
 
     result = studies.run_study(
         study_file(study, runs_dir=runs_dir),

@@ -19,7 +19,7 @@ def show(
 ) -> None:
     """Show one run, or all runs of an arm: config, figures, targets and files."""
     from bninit.store import match_runs
-    from bninit.views.listing import print_json, print_run
+    from bninit.verbs.runs import print_json, print_run
 
     found = match_runs(run, runs_dir=runs_dir)
     if as_json:

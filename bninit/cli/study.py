@@ -54,12 +54,11 @@ def study(
     Networks that are already trained are used, not trained again. Verdicts and the report go to
     RUNS_DIR/studies/NAME. --set changes a key of the study, or a key of all its configs.
     """
-    from bninit import studies
-    from bninit.store import atomic
-    from bninit.views.progress import TrainingProgress
-    from bninit.views.report import FILE_NAME, write_report
-    from bninit.views.study_plan import print_study_plan
-    from bninit.views.verdicts import csv_text, print_verdicts
+    from bninit.show.progress import TrainingProgress
+    from bninit.store import files as atomic
+    from bninit.verbs.study import run as studies
+    from bninit.verbs.study.report import FILE_NAME, write_report
+    from bninit.verbs.study.tables import csv_text, print_study_plan, print_verdicts
 
     where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     changes = overrides(settings, seeds=seeds)

@@ -58,14 +58,14 @@ def train(
     )
     where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     if dry_run:
-        from bninit.views.plan import print_plan
+        from bninit.show.tables import print_plan
 
         print_plan(asked, runs_dir=runs_dir)
         return
 
-    from bninit import api
-    from bninit.views.outcome import print_outcome
-    from bninit.views.progress import TrainingProgress
+    from bninit.show.progress import TrainingProgress
+    from bninit.verbs.train import train as api
+    from bninit.verbs.train.tables import print_outcome
 
     runs = api.train(
         asked,

@@ -1,17 +1,19 @@
-"""The config: what one training is asked to be, every key resolved.
-
-A `Config` that exists is whole and consistent: defaults that depend on other keys are filled in,
-aliases and short forms have become what they stand for, and every key fits the others. A key
-that is None has no meaning beside the others (``momentum`` with Adam, ``std`` with He's scheme).
-"""
+"""The config's section on the network: widths, activation, normalization, initial values."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    model_validator,
+)
 
-from bninit.config.fields import (
+from bninit.data.catalog import DATASETS, SCALES, Scale
+from bninit.fields import (
     DEVICE_PATTERN,
     NAME_PATTERN,
     AlsoAccepts,
@@ -21,13 +23,411 @@ from bninit.config.fields import (
     check_device,
     check_name,
     fault,
+    parameter_faults,
     refuse,
+    shown_value,
+    without_nulls,
 )
-from bninit.config.model import ModelConfig
-from bninit.config.optim import OptimConfig
-from bninit.config.probes import ProbesConfig
-from bninit.config.source import shown_value
-from bninit.data.catalog import DATASETS, SCALES, Scale
+from bninit.nets.activations import ACTIVATIONS
+from bninit.nets.initialisers import ALIASES, SCHEMES
+
+BIAS_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "zeros": (),
+    "constant": ("value",),
+    "normal": ("std",),
+    "uniform": ("limit",),
+    "torch_default": (),
+}
+"""The parameter that each scheme for biases needs."""
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Value = Annotated[float, Field(ge=-1e6, le=1e6)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class NormConfig(Section):
+    """Batch normalization: where it stands and how it keeps its running statistics."""
+
+    naming_key: ClassVar[str | None] = "placement"
+
+    placement: Annotated[Literal["none", "pre", "post"], OneOf("a placement")] = Field(
+        default="none",
+        description="batch norm of hidden layers: none, pre (before the activation), post (after)",
+    )
+    input: bool = Field(default=False, description="batch norm on the input layer too")
+    eps: float = Field(
+        default=1e-5, gt=0, le=1, description="added to the variance before its root"
+    )
+    momentum: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="weight of the new batch in the running statistics (ema)",
+    )
+    affine: bool = Field(
+        default=True, description="train gamma (from 1) and beta (from 0) for each unit"
+    )
+    running: Annotated[
+        Literal["ema", "cumulative", "population"], OneOf("a way to keep running statistics")
+    ] = Field(
+        default="ema",
+        description="running statistics: ema (moving average), cumulative (average of all "
+        "batches) or population (recomputed over the training set)",
+    )
+
+
+class BiasConfig(Section):
+    """Initial values of the linear layers' biases."""
+
+    naming_key: ClassVar[str | None] = "scheme"
+
+    scheme: Annotated[
+        Literal["zeros", "constant", "normal", "uniform", "torch_default"],
+        OneOf("a scheme for biases"),
+    ] = Field(
+        description="zeros, constant (value), normal (std), uniform (limit) or torch_default",
+        examples=["zeros"],
+    )
+    value: Value | None = Field(default=None, description="constant: the value", examples=[0.1])
+    std: Positive | None = Field(
+        default=None, description="normal: standard deviation", examples=[0.01]
+    )
+    limit: Positive | None = Field(
+        default=None, description="uniform: values lie in (-limit, limit)", examples=[0.1]
+    )
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> BiasConfig:
+        needs = BIAS_PARAMETERS[self.scheme]
+        parameters = {key: getattr(self, key) for key in ("value", "std", "limit")}
+        faults = parameter_faults(
+            parameters, naming_key="scheme", name=self.scheme, takes=needs, needs=needs
+        )
+        refuse(faults, section="bias")
+        return self
+
+
+class InitConfig(Section):
+    """Initial values of the linear layers: the scheme for weights, and that for biases."""
+
+    naming_key: ClassVar[str | None] = "scheme"
+
+    scheme: Annotated[str, OneOf("a scheme", tuple(SCHEMES), aliases=tuple(ALIASES))] = Field(
+        default="he_normal", description=f"law of the initial weights: {', '.join(SCHEMES)}"
+    )
+    gain: Positive = Field(
+        default=1.0, description="factor on the scheme's standard deviation, limit or matrix"
+    )
+    std: Positive | None = Field(
+        default=None, description="normal: standard deviation", examples=[0.01]
+    )
+    limit: Positive | None = Field(
+        default=None, description="uniform: weights lie in (-limit, limit)", examples=[0.05]
+    )
+    value: Value | None = Field(default=None, description="constant: the value", examples=[0.5])
+    truncated: bool = Field(
+        default=False,
+        description="normal laws: cut at 2 standard deviations, and rescaled to the law's",
+    )
+    bias: Annotated[
+        BiasConfig, AlsoAccepts({"type": "number", "minimum": -1e6, "maximum": 1e6})
+    ] = Field(
+        default_factory=lambda data: BiasConfig(
+            scheme="torch_default" if data["scheme"] == "torch_default" else "zeros"
+        ),
+        description="law of the initial biases; a number is short for that constant",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold_short_forms(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = without_nulls(data, cls.model_fields)
+        bias = data.get("bias")
+        if isinstance(bias, int | float) and not isinstance(bias, bool):
+            data["bias"] = {"scheme": "constant", "value": bias}
+        alias = data.get("scheme")
+        if isinstance(alias, str) and alias in ALIASES:
+            data["scheme"], parameters = ALIASES[alias]
+            refuse(_alias_faults(alias, data), section="init")
+            data |= parameters
+        return data
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> InitConfig:
+        scheme = SCHEMES[self.scheme]
+        parameters = {key: getattr(self, key) for key in _INIT_PARAMETERS}
+        faults = parameter_faults(
+            parameters,
+            naming_key="scheme",
+            name=self.scheme,
+            takes=scheme.takes,
+            needs=scheme.needs,
+            neutral={"gain": 1.0, "truncated": False},
+        )
+        refuse(faults, section="init")
+        return self
+
+    def applicable_keys(self) -> list[str]:
+        """Return the keys that mean something to this scheme."""
+        taken = SCHEMES[self.scheme].takes
+        keys = super().applicable_keys()
+        return [key for key in keys if key in taken or key not in _INIT_PARAMETERS]
+
+
+_INIT_PARAMETERS = ("gain", "std", "limit", "value", "truncated")
+
+
+def _alias_faults(alias: str, data: dict[str, Any]) -> list[Fault]:
+    canonical, parameters = ALIASES[alias]
+    return [
+        Fault(
+            (key,),
+            f"{alias} means {canonical} with {key} {value}, but {shown_value(data[key])} is given",
+            f"leave {key} out, or name the scheme {canonical}",
+            involves=(("scheme",),),
+            can_be_unset=True,
+        )
+        for key, value in parameters.items()
+        if key in data and data[key] != value
+    ]
+
+
+class ModelConfig(Section):
+    """A multi-layer perceptron."""
+
+    hidden: Annotated[tuple[Width, ...], Strict(False)] = Field(
+        default=(256, 256, 256),
+        max_length=1000,
+        description="units of each hidden layer, 1 to 4096; [] is softmax regression",
+    )
+    activation: Annotated[str, OneOf("an activation", tuple(ACTIVATIONS))] = Field(
+        default="relu", description=f"after each hidden layer: {', '.join(ACTIVATIONS)}"
+    )
+    bias: bool = Field(
+        default=True,
+        description="linear layers have a bias (but where batch norm follows, it is redundant)",
+    )
+    norm: NormConfig = Field(default_factory=NormConfig, description="batch normalization")
+    init: InitConfig = Field(default_factory=InitConfig, description="initial weights and biases")
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether any layer is batch-normalized."""
+        return self.norm.input or self.norm.placement != "none"
+
+    @model_validator(mode="after")
+    def _norm_has_a_place(self) -> ModelConfig:
+        if self.norm.placement != "none" and not self.hidden:
+            what = f"{self.norm.placement} has no place: there are no hidden layers"
+            hint = "set placement to none, input to true, or give hidden layers"
+            involves = (("hidden",), ("norm", "input"))
+            faults = [Fault(("norm", "placement"), what, hint, involves)]
+            refuse(faults, section="model")
+        return self
+
+
+OPTIMISERS: dict[str, dict[str, Any]] = {
+    "sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+    "adam": {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0},
+    "adamw": {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01},
+}
+"""The parameters that each optimiser takes, with their defaults."""
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "step": {"step_epochs": None, "factor": 0.1},
+    "cosine": {"min_lr": 0.0},
+}
+"""The parameters that each schedule takes, with their defaults; None where one must be given."""
+
+_OPTIMISER_KEYS = ("lr", "momentum", "nesterov", "weight_decay", "betas", "eps")
+_SCHEDULE_KEYS = ("step_epochs", "factor", "min_lr")
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ScheduleConfig(Section):
+    """How the learning rate changes over the epochs."""
+
+    naming_key: ClassVar[str | None] = "name"
+
+    name: Annotated[Literal["constant", "step", "cosine"], OneOf("a schedule")] = Field(
+        default="constant",
+        description="constant, step (by a factor every few epochs) or cosine (down to min_lr)",
+    )
+    step_epochs: int | None = Field(
+        default=None, ge=1, le=100_000, description="step: epochs between two steps", examples=[5]
+    )
+    factor: float | None = Field(
+        default_factory=lambda data: SCHEDULES[data["name"]].get("factor"),
+        gt=0,
+        le=1,
+        description="step: factor on the learning rate at each step (default 0.1)",
+        examples=[0.1],
+    )
+    min_lr: float | None = Field(
+        default_factory=lambda data: SCHEDULES[data["name"]].get("min_lr"),
+        ge=0,
+        le=1e4,
+        description="cosine: learning rate at the end (default 0.0)",
+        examples=[0.0],
+    )
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> ScheduleConfig:
+        takes = SCHEDULES[self.name]
+        faults = parameter_faults(
+            {key: getattr(self, key) for key in _SCHEDULE_KEYS},
+            naming_key="name",
+            name=self.name,
+            takes=takes,
+            needs=[key for key, default in takes.items() if default is None],
+        )
+        refuse(faults, section="schedule")
+        return self
+
+
+class OptimConfig(Section):
+    """The optimiser and its parameters."""
+
+    naming_key: ClassVar[str | None] = "name"
+
+    name: Annotated[Literal["sgd", "adam", "adamw"], OneOf("an optimiser")] = Field(
+        default="sgd", description="sgd, adam or adamw"
+    )
+    lr: float = Field(
+        default_factory=lambda data: OPTIMISERS[data["name"]]["lr"],
+        gt=0,
+        le=1e4,
+        description="learning rate (default 0.1 for sgd, 0.001 for adam and adamw)",
+    )
+    momentum: Decay | None = Field(
+        default_factory=lambda data: OPTIMISERS[data["name"]].get("momentum"),
+        description="sgd: momentum (default 0.9)",
+        examples=[0.9],
+    )
+    nesterov: bool = Field(default=False, description="sgd: Nesterov's variant of momentum")
+    weight_decay: float = Field(
+        default_factory=lambda data: OPTIMISERS[data["name"]]["weight_decay"],
+        ge=0,
+        le=1e3,
+        description="weight decay (default 0.0; 0.01 for adamw, whose decay is decoupled)",
+    )
+    betas: Annotated[tuple[Decay, Decay], Strict(False)] | None = Field(
+        default_factory=lambda data: OPTIMISERS[data["name"]].get("betas"),
+        description="adam, adamw: decay of the two moving averages (default [0.9, 0.999])",
+        examples=[[0.9, 0.999]],
+    )
+    eps: float | None = Field(
+        default_factory=lambda data: OPTIMISERS[data["name"]].get("eps"),
+        gt=0,
+        le=1,
+        description="adam, adamw: added to the denominator (default 1.0e-8)",
+        examples=[1e-8],
+    )
+    schedule: Annotated[
+        ScheduleConfig, AlsoAccepts({"enum": ["constant", "cosine"], "type": "string"})
+    ] = Field(
+        default_factory=ScheduleConfig,
+        description="how the learning rate changes; a name alone is short for {name: ...}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold_schedule(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("schedule"), str):
+            return {**data, "schedule": {"name": data["schedule"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> OptimConfig:
+        faults = parameter_faults(
+            {key: getattr(self, key) for key in _OPTIMISER_KEYS},
+            naming_key="name",
+            name=self.name,
+            takes=OPTIMISERS[self.name],
+            neutral={"nesterov": False},
+        )
+        if self.name == "sgd" and self.nesterov and not self.momentum:
+            what = "Nesterov's variant needs momentum, which is 0"
+            hint = "set momentum above 0, or nesterov to false"
+            faults.append(Fault(("nesterov",), what, hint, (("momentum",), ("name",))))
+        min_lr = self.schedule.min_lr
+        if min_lr is not None and min_lr > self.lr:
+            what = f"the lowest learning rate {min_lr} is above the first, lr {self.lr}"
+            involves = (("lr",), ("name",), ("schedule", "name"))
+            faults.append(Fault(("schedule", "min_lr"), what, "at most lr", involves))
+        refuse(faults, section="optim")
+        return self
+
+    def applicable_keys(self) -> list[str]:
+        """Return the keys that mean something to this optimiser."""
+        taken = OPTIMISERS[self.name]
+        keys = super().applicable_keys()
+        return [key for key in keys if key in taken or key not in _OPTIMISER_KEYS]
+
+
+DEFAULT_GROUPS: Final = ("signals", "gradients", "units", "batch_norm")
+
+GROUPS: Final = (*DEFAULT_GROUPS, "landscape")
+"""Groups of probes, the keys of `bninit.training.probes.PROBES`.
+
+The last takes the time of several training steps, and is taken only where it is named.
+"""
+
+
+def _each_once(groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(group for group in GROUPS if group in groups)
+
+
+class ProbesConfig(Section):
+    """What is measured inside the networks while they train; it changes nothing in them."""
+
+    enabled: bool = Field(
+        default=False,
+        description="measure signals, gradients and batch norm inside the network while it "
+        "trains; `probes: true` is short for it, and any other key here implies it",
+    )
+    groups: Annotated[
+        tuple[Annotated[str, OneOf("a group of probes", GROUPS)], ...],
+        Strict(False),
+        AfterValidator(_each_once),
+    ] = Field(
+        default=DEFAULT_GROUPS,
+        min_length=1,
+        description=f"what is measured: {', '.join(DEFAULT_GROUPS)}; and landscape (the loss along "
+        "the gradient, which takes the time of about 10 steps) where it is named",
+    )
+    batch_size: int = Field(
+        default=128,
+        ge=2,
+        le=4096,
+        description="training images (the first ones) on which it is measured",
+    )
+    steps_per_doubling: int = Field(
+        default=1,
+        ge=0,
+        le=16,
+        description="how often between two epochs: 1 for steps 1, 2, 4, 8, ..., more for steps "
+        "between them, 0 for epochs alone",
+    )
+    units: int = Field(
+        default=3,
+        ge=0,
+        le=16,
+        description="units of each layer whose percentiles are followed one by one",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys_imply_enabled(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = without_nulls(data, cls.model_fields)
+            return {"enabled": True, **data} if data else data
+        return data
+
 
 SCHEMA_VERSION: Final = 1
 """Raised when the meaning of a key changes, so that older runs are not taken for newer ones."""

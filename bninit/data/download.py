@@ -20,11 +20,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bninit.data.catalog import Dataset
-from bninit.data.faults import MissingDataError
-from bninit.data.idx import is_verified
-from bninit.data.torchvision_sets import (
+from bninit.data.catalog import Dataset, MissingDataError
+from bninit.data.files import (
     idx_files,
+    is_verified,
     known_md5s,
     missing,
     present_files,

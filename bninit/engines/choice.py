@@ -12,7 +12,7 @@ from bninit.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bninit.engines.interface import Engine
+    from bninit.engines.plan import Engine
 
 ENGINES = {
     "local": "bninit.engines.local:open_engine",

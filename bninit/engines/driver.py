@@ -1,42 +1,234 @@
-"""The driver: what is left to train, in which stacks, and what becomes of it.
-
-Whatever the engine, this process alone decides what is trained, holds the runs' locks, writes
-them, and tells the watcher. A stack that runs out of memory goes on as two halves; one whose
-worker is lost goes on elsewhere; both from the checkpoints that are kept. Networks that another
-process trains are left to it, and waited for at the end.
-"""
+"""How long the stacks to come will take, from how long those before took."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import sleep
+from typing import Any
 
-from bninit.engines.clock import Clock, work_of
-from bninit.engines.interface import (
+from bninit.engines.plan import (
     Began,
     Ended,
     Engine,
     Failed,
+    Job,
     Lost,
     Message,
     Recorded,
     StackTask,
+    data_key_of,
+    plan_of,
+    plan_stacks,
+    stack_key,
+    train_settings_of,
 )
-from bninit.engines.keeper import Keeper
-from bninit.engines.plan import Job, plan_stacks, stack_key
-from bninit.engines.settings import data_key_of, plan_of, train_settings_of
-from bninit.engines.stacks import Failure, Opened, Outcome, Running, Waiting, too_large
 from bninit.engines.stopping import stopping
 from bninit.engines.watcher import Watcher
 from bninit.errors import TrainingError, UserError, WriteError
-from bninit.store import RunWriter, is_finished, run_folder
+from bninit.store import EventWriter, RunWriter, is_finished, run_folder
 from bninit.store.environment import request
-from bninit.store.locks import HeldError, is_locked
-from bninit.training.records import CutRecord, EpochRecord, FinalRecord
+from bninit.store.files import HeldError, is_locked
+from bninit.store.networks import architecture_of
+from bninit.training.probing import rows_of
+from bninit.training.records import (
+    Checkpoint,
+    CutRecord,
+    EpochRecord,
+    FinalRecord,
+    ReplicaEpoch,
+)
+
+
+class Clock:
+    """Tells the time that is left.
+
+    Args:
+        total: Work of all networks together, as `work_of` tells.
+        now: Seconds since any moment.
+    """
+
+    def __init__(self, total: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._began = now()
+        self._total = total
+        self._done = 0.0
+
+    def done(self, work: float) -> None:
+        """Some networks are trained, or left out."""
+        self._done += work
+
+    def time_left(self) -> str:
+        """In words, for a line that goes on; empty at the beginning."""
+        if not self._done:
+            return ""
+        seconds = (self._now() - self._began) * (self._total - self._done) / self._done
+        if seconds < 90:
+            return f", about {seconds:.0f} s left"
+        return f", about {seconds / 60:.0f} min left"
+
+
+def work_of(stack: Sequence[Job]) -> float:
+    """Multiplications of a stack's training, up to a factor, with something for each step."""
+    config = stack[0].config
+    weights = sum(fan_in * fan_out for fan_in, fan_out in architecture_of(config).fans())
+    steps = config.train.epochs * config.iterations_per_epoch
+    return steps * (len(stack) * weights * config.train.batch_size + 5_000_000.0)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stack that could not be trained.
+
+    Attributes:
+        jobs: Its networks.
+        why: The error's text.
+    """
+
+    jobs: tuple[Job, ...]
+    why: str
+
+
+@dataclass
+class Outcome:
+    """What became of some jobs.
+
+    Attributes:
+        failures: The stacks that failed; none unless told to keep going.
+        num_trained: Networks that were trained to their end; the others were there, failed, or
+            were trained by another process.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    num_trained: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Networks that are to train together.
+
+    Attributes:
+        jobs: At least one.
+        fresh: Whether what is there of them is started over.
+        num_losses: Times in a row that their worker was lost.
+        partly: Whether to take those that no other process holds, and not all or none.
+    """
+
+    jobs: tuple[Job, ...]
+    fresh: bool = False
+    num_losses: int = 0
+    partly: bool = False
+
+
+@dataclass
+class Running:
+    """A stack in training.
+
+    Attributes:
+        waiting: What it was made from.
+        keepers: One for each network.
+        held: Gives its runs free.
+    """
+
+    waiting: Waiting
+    keepers: list[Keeper]
+    held: ExitStack
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network whose run is taken.
+
+    Attributes:
+        job: The network.
+        writer: Of its run.
+        checkpoint: Where it goes on; None for the beginning.
+    """
+
+    job: Job
+    writer: RunWriter
+    checkpoint: Checkpoint | None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How far it is; only networks that are as far can train together."""
+        # A training from epoch 0's checkpoint does not record that epoch again.
+        return (-1, 0) if self.checkpoint is None else self.checkpoint.place
+
+
+def too_large(job: Job, error: Exception) -> TrainingError:
+    """What to tell of a network that does not fit into memory."""
+    first = str(error).strip().partition("\n")[0]
+    return TrainingError(
+        f"{job.config.name}, seed {job.seed}: out of memory with a single network "
+        f"({first or type(error).__name__}); choose smaller layers or a smaller batch, or a "
+        "device with more memory"
+    )
+
+
+class Keeper:
+    """Keeps what one network does: its run, and its event files if they are wanted.
+
+    Args:
+        writer: Of its run.
+        held: Closes the event files in the end.
+        tensorboard: Whether event files are wanted.
+    """
+
+    def __init__(self, writer: RunWriter, held: ExitStack, *, tensorboard: bool) -> None:
+        self._writer = writer
+        self._last: Checkpoint | None = writer.resume()
+        self._events = (
+            held.enter_context(EventWriter(writer.folder, rows=writer.rows))
+            if tensorboard
+            else None
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the end is kept."""
+        return self._writer.status == "finished"
+
+    def begin(self, environment: Mapping[str, Any]) -> None:
+        """Keeps what the network is trained with."""
+        self._writer.describe(environment)
+
+    def epoch(self, record: ReplicaEpoch, *, products: Mapping[str, str]) -> None:
+        """Keeps an epoch; of a diverged network, the end."""
+        self._last = record.checkpoint()
+        diverged = record.diverged_step is not None
+        # Killed between the two writes, a diverged network goes back an epoch and diverges again.
+        self._writer.epoch(record.metrics, record.step_losses, None if diverged else self._last)
+        if self._events is not None:
+            self._events.epoch(record.metrics)
+        if diverged:
+            self._finish(None, record.diverged_step, products=products)
+
+    def cut(self, checkpoint: Checkpoint) -> None:
+        """Keeps what is done of an epoch that is left before its end."""
+        self._writer.cut(checkpoint)
+
+    def finish(self, record: FinalRecord, *, products: Mapping[str, str]) -> None:
+        """Keeps the end."""
+        self._finish(record, None, products=products)
+
+    def _finish(
+        self, final: FinalRecord | None, diverged_step: int | None, *, products: Mapping[str, str]
+    ) -> None:
+        last = self._last
+        assert last is not None, "an epoch or a checkpoint comes before the end"
+        self._writer.finish(
+            last.network,
+            final,
+            diverged_step,
+            products=products,
+            layers=rows_of(last.probes) if last.probes else None,
+        )
+
 
 MOST_LOSSES = 3
 """Times in a row that a stack may lose its worker without having finished an epoch."""

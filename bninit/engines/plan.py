@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 import torch
 
 from bninit.config import Config, arm_dict, leaf_values
+from bninit.data.catalog import Scale
 from bninit.errors import DeviceError
 from bninit.nets.architecture import Architecture
-from bninit.nets.products import TF32
+from bninit.nets.initialisers import SCHEMES, Parameters
+from bninit.nets.products import FULL, PRECISIONS, TF32
+from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
-from bninit.training.loop import TrainSettings
+from bninit.training.loop import ReplicaPlan, TrainSettings
+from bninit.training.optimisers import OptimiserSettings, Schedule
+from bninit.training.probing import ProbeSettings
+from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord
 
 MOST_ON_CPU = 16
 """Networks in a stack on the CPU: beyond this, more of them bring little and leave the caches."""
@@ -125,3 +132,249 @@ def bytes_per_network(architecture: Architecture, *, batch_size: int, itemsize: 
     # and what batch norm and activation make of it.
     signals = 6 * sum(architecture.widths) * max(batch_size, 500)
     return itemsize * (5 * weights + signals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataKey:
+    """Which data a stack is trained on; the arguments of `bninit.data.load.load`."""
+
+    name: str
+    val_size: int | None
+    scale: Scale
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackTask:
+    """All that is needed to train a stack.
+
+    Attributes:
+        settings: What its networks have in common; the device is set by the engine.
+        plans: Its networks, with the checkpoints to go on from.
+        data: What it is trained on.
+    """
+
+    settings: TrainSettings
+    plans: tuple[ReplicaPlan, ...]
+    data: DataKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Began:
+    """A stack begins.
+
+    Attributes:
+        machine: What it is trained with, as `bninit.store.environment.machine` tells.
+        data_checksum: SHA-256 of the data set's content.
+    """
+
+    machine: Mapping[str, Any]
+    data_checksum: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A record of the training.
+
+    Attributes:
+        record: As `bninit.training.loop.train_stack` yields it.
+        products: How matrix products were computed; see `bninit.nets.products.routes`.
+    """
+
+    record: EpochRecord | CutRecord | FinalRecord
+    products: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A stack has come to its end; nothing more comes of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A stack has failed; nothing more comes of it.
+
+    Attributes:
+        error: Why.
+        out_of_memory: Whether a smaller stack might fit.
+    """
+
+    error: Exception
+    out_of_memory: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What executed a stack is gone; elsewhere the stack may go on. Nothing more comes of it.
+
+    Attributes:
+        why: In words.
+    """
+
+    why: str
+
+
+Message: TypeAlias = Began | Recorded | Ended | Failed | Lost
+
+LAST = (Ended, Failed, Lost)
+"""Messages after which nothing more comes of a stack."""
+
+
+class Engine(Protocol):
+    """Executes stacks, one or many at a time; a context manager that holds what it needs for it.
+
+    Used from one thread. Stacks are told apart by the numbers that the caller gives them.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what is executing at once, and gives everything back."""
+
+    def largest_stack(self, config: Config) -> int:
+        """How many networks of this config may train together, at least 1."""
+
+    def prepare(self, data: DataKey) -> None:
+        """Gets a data set ready for the stacks that are submitted next.
+
+        Raises:
+            DataError: It is not to be had.
+        """
+
+    def has_room(self) -> bool:
+        """Whether one more stack could begin now."""
+
+    def submit(self, number: int, task: StackTask) -> None:
+        """Begins a stack, whose data is prepared.
+
+        Args:
+            number: Its own among those that are executing.
+            task: What to do.
+        """
+
+    def wait(self, *, stop: Callable[[], bool]) -> Iterable[tuple[int, Message]]:
+        """Waits for messages, a second or so at most; each with the number of its stack.
+
+        Messages of a stack come in order: `Began`, `Recorded` for each record, and at the end
+        `Ended`, `Failed` or `Lost`. The checkpoints of a record can be taken until the next call.
+
+        Args:
+            stop: Tells whether the stacks are to end after the step that they are at, with what
+                `bninit.training.loop.train_stack` yields then.
+        """
+
+    def cancel(self, number: int) -> None:
+        """Ends a stack at once; nothing more comes of it."""
+
+
+CPU = torch.device("cpu")
+
+
+def initialisation_of(config: Config) -> Initialisation:
+    """How the config's networks start."""
+    init = config.model.init
+    return Initialisation(
+        scheme=init.scheme,
+        parameters=cast(Parameters, _given(init, *SCHEMES[init.scheme].takes)),
+        bias_scheme=init.bias.scheme,
+        bias_parameters=_given(init.bias, "std", "limit", "value"),
+    )
+
+
+def plan_of(job: Job, *, checkpoint: Checkpoint | None = None) -> ReplicaPlan:
+    """A network to be trained.
+
+    Args:
+        job: Its config and its seed.
+        checkpoint: Where it goes on; None for the beginning.
+    """
+    return ReplicaPlan(
+        seed=job.seed, initialisation=initialisation_of(job.config), checkpoint=checkpoint
+    )
+
+
+def data_key_of(config: Config) -> DataKey:
+    """What the config's networks are trained on."""
+    data = config.data
+    return DataKey(name=data.name, val_size=data.val_size, scale=data.scale, dtype=dtype_of(config))
+
+
+def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSettings:
+    """What the config's networks have in common in training."""
+    optim = config.optim
+    given = {
+        key: value
+        for key in ("momentum", "betas", "eps")
+        if (value := getattr(optim, key)) is not None
+    }
+    return TrainSettings(
+        architecture=architecture_of(config),
+        optimiser=OptimiserSettings(
+            name=optim.name,
+            nesterov=optim.nesterov,
+            weight_decay=optim.weight_decay,
+            **given,
+        ),
+        lr=optim.lr,
+        schedule=Schedule(
+            name=optim.schedule.name,
+            step_epochs=optim.schedule.step_epochs,
+            factor=1.0 if optim.schedule.factor is None else optim.schedule.factor,
+            min_lr=0.0 if optim.schedule.min_lr is None else optim.schedule.min_lr,
+        ),
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        last_batch=config.train.last_batch,
+        dtype=dtype_of(config),
+        precision=products_of(config),
+        device=device,
+        probes=_probes_of(config),
+    )
+
+
+def products_of(config: Config) -> str:
+    """The precision of the config's matrix products; see `bninit.nets.products.PRECISIONS`."""
+    precision = config.train.precision
+    return precision if precision in PRECISIONS else FULL
+
+
+def _probes_of(config: Config) -> ProbeSettings | None:
+    probes = config.probes
+    if not probes.enabled:
+        return None
+    return ProbeSettings(
+        groups=probes.groups,
+        batch_size=probes.batch_size,
+        steps_per_doubling=probes.steps_per_doubling,
+        units=probes.units,
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a config's ``train.device`` means on this machine.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: A CUDA device was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    hint = "use device: cpu, or device: auto, which takes a GPU where there is one"
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this torch is built without CUDA"
+        raise DeviceError(f"no CUDA device is available{built}", where=f"device {name}", hint=hint)
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        last = f"cuda:{count - 1}"
+        raise DeviceError(f"the last CUDA device is {last}", where=f"device {name}", hint=hint)
+    return device
+
+
+def _given(section: object, *keys: str) -> dict[str, Any]:
+    found = {key: getattr(section, key) for key in keys}
+    return {key: value for key, value in found.items() if value is not None}

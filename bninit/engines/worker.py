@@ -17,8 +17,8 @@ from torch import Tensor
 
 from bninit.data.catalog import Scale
 from bninit.data.load import Data
-from bninit.engines.execute import execute
-from bninit.engines.interface import LAST, DataKey, Ended, Failed, Message, Recorded, StackTask
+from bninit.engines.local import execute
+from bninit.engines.plan import LAST, DataKey, Ended, Failed, Message, Recorded, StackTask
 from bninit.errors import UserError
 from bninit.training.records import Checkpoint, CutRecord, EpochRecord
 

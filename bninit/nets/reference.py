@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
-from bninit.nets.batch_norm import EMA
+from bninit.nets.norm import EMA
 
 
 def build_sequential(

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
-from bninit.nets.batch_norm import POPULATION, BatchNorm
 from bninit.nets.layers import Elementwise, Layer, Linear
+from bninit.nets.norm import POPULATION, BatchNorm
 from bninit.nets.parameter import Parameters
 from bninit.nets.products import FULL
 

@@ -1,20 +1,228 @@
-"""Networks before training: drawn weights and biases, put together into a stack."""
+"""Initial weights and biases, drawn from the laws of `bninit.nets.initialisers`.
+
+Raw draws come from the caller, in float64, and a law only scales, cuts or orthogonalizes them;
+the result is rounded to the network's precision at the end. So schemes of one family start from
+the same raw draws, and so do networks of different precision.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.draws import Draws, draw_bias, draw_weight
-from bninit.nets.initialisers import Parameters
-from bninit.nets.lsuv import lsuv_scale
+from bninit.nets.initialisers import (
+    BIAS_SCHEMES,
+    SCHEMES,
+    TRUNCATED_SD,
+    TRUNCATION,
+    Layer,
+    Parameters,
+    Scheme,
+    law_size,
+    layer_law,
+)
 from bninit.nets.products import FULL
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
+
+Draws = Callable[[str, tuple[int, ...]], torch.Tensor]
+"""From "normal" or "uniform" and a shape: float64 draws from N(0, 1) or from [0, 1), on the CPU."""
+
+
+def draw_weight(
+    scheme: str,
+    *,
+    fan_in: int,
+    fan_out: int,
+    draws: Draws,
+    dtype: torch.dtype,
+    **parameters: Unpack[Parameters],
+) -> torch.Tensor:
+    """Draw the weight matrix of a linear layer.
+
+    Of `lsuv`, this is the orthogonal start; `bninit.nets.start.lsuv_scale` does the rest.
+
+    Args:
+        scheme: A key of `SCHEMES`.
+        fan_in: Units that the layer reads.
+        fan_out: Units of the layer.
+        draws: The source of the raw draws; asked once, for the shape of the weight.
+        dtype: Precision of the result.
+        **parameters: What the scheme takes of `Parameters`.
+
+    Returns:
+        The weight, shape (fan_out, fan_in), on the CPU.
+
+    Raises:
+        ValueError: The scheme is unknown, a parameter is missing, is not one of the scheme's, or
+            is out of range.
+    """
+    row, layer = layer_law(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
+    return _draw(row, layer, (fan_out, fan_in), draws).to(dtype)
+
+
+def draw_bias(
+    scheme: str,
+    *,
+    fan_in: int,
+    fan_out: int,
+    draws: Draws,
+    dtype: torch.dtype,
+    std: float | None = None,
+    limit: float | None = None,
+    value: float | None = None,
+) -> torch.Tensor:
+    """Draw the biases of a linear layer.
+
+    Args:
+        scheme: A key of `BIAS_SCHEMES`.
+        fan_in: Units that the layer reads; of use to `torch_default` alone.
+        fan_out: Units of the layer.
+        draws: The source of the raw draws, another one than the weight's.
+        dtype: Precision of the result.
+        std: Standard deviation of `normal`.
+        limit: Largest absolute value of `uniform`.
+        value: The value of `constant`.
+
+    Returns:
+        The biases, shape (fan_out,), on the CPU.
+
+    Raises:
+        ValueError: As `draw_weight`.
+    """
+    row, layer = layer_law(
+        BIAS_SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, std=std, limit=limit, value=value
+    )
+    return _draw(row, layer, (fan_out,), draws).to(dtype)
+
+
+def _draw(row: Scheme, layer: Layer, shape: tuple[int, ...], draws: Draws) -> torch.Tensor:
+    size = law_size(row, layer)
+    match row.family:
+        case "none":
+            return torch.full(shape, size, dtype=torch.float64)
+        case "normal":
+            raw = draws("normal", shape)
+            return (_truncate(raw) if layer.truncated else raw) * size
+        case "uniform":
+            return (draws("uniform", shape) * 2 - 1) * size
+        case _:
+            return _orthogonalize(draws("normal", shape)) * size
+
+
+def _truncate(raw: torch.Tensor) -> torch.Tensor:
+    """Map standard normal draws, in order, onto the normal cut at 2 SD and widened to SD 1.
+
+    By the cumulative distribution function and its inverse, so that a truncated scheme starts
+    from the same raw draws as its uncut sister, and nothing is drawn again.
+    """
+    tail = 0.5 * math.erfc(TRUNCATION / math.sqrt(2))
+    share = torch.special.ndtr(raw)
+    cut: torch.Tensor = torch.special.ndtri(tail + share * (1 - 2 * tail))
+    return cut.clamp(-TRUNCATION, TRUNCATION) / TRUNCATED_SD
+
+
+def _orthogonalize(raw: torch.Tensor) -> torch.Tensor:
+    """Make standard normal draws into a uniformly (Haar) distributed matrix of the same shape.
+
+    QR alone leaves the signs to the algorithm; making the diagonal of R positive makes the
+    factor unique and its distribution uniform (Mezzadri 2007, arXiv:math-ph/0609050).
+
+    Args:
+        raw: Shape (fan_out, fan_in).
+
+    Returns:
+        Shape (fan_out, fan_in), with orthonormal rows where fan_out <= fan_in, else columns.
+    """
+    if raw.shape[0] < raw.shape[1]:
+        return _orthogonalize(raw.T).T.contiguous()
+    q: torch.Tensor
+    q, r = torch.linalg.qr(raw)
+    signs: torch.Tensor = torch.where(torch.diagonal(r) < 0, -1.0, 1.0)
+    return q.mul(signs)
+
+
+def lsuv_scale(
+    weights: Sequence[torch.Tensor],
+    x: torch.Tensor,
+    *,
+    after: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    biases: Sequence[torch.Tensor | None] | None = None,
+    gain: float = 1.0,
+    tolerance: float = 0.02,
+    max_rounds: int = 20,
+) -> list[torch.Tensor]:
+    """Scale the weights of an MLP, layer after layer, to unit output variance.
+
+    The variance is taken over the batch and the units together, about their common mean. A layer
+    whose output does not vary (a dead input, or weights that are all 0) or is not finite stays as
+    it is. Without biases a layer needs one round. Biases that spread more over the units than the
+    output may cannot be made up for by the weight: the rounds run out, and the weight is small.
+
+    Departure from the paper: `gain`, for a standard deviation other than 1.
+
+    Args:
+        weights: Each (fan_out, fan_in), from the first layer to the output layer.
+        x: What the first layer reads, (batch, feature), of the weights' precision.
+        after: What lies between the layers, one fewer than there are weights: from the linear
+            output of a layer to the input of the next, both (batch, unit).
+        biases: Each (fan_out,) or None for a layer without; left out, there are none.
+        gain: The standard deviation to reach, above 0.
+        tolerance: How far the variance may be from its target, as a fraction of the target.
+        max_rounds: Largest number of times that one layer is scaled.
+
+    Returns:
+        New weights, each a positive multiple of the one given. The given ones are not changed.
+
+    Raises:
+        ValueError: The numbers of weights, biases and pieces between do not fit, or the gain is
+            not above 0.
+    """
+    if not 0 < gain < math.inf:
+        raise ValueError(f"gain is {gain}, and must be finite and above 0")
+    if len(after) != len(weights) - 1:
+        raise ValueError(f"{len(weights)} layers cannot have {len(after)} pieces between them")
+    if biases is None:
+        biases = [None] * len(weights)
+    if len(biases) != len(weights):
+        raise ValueError(f"{len(weights)} layers cannot have {len(biases)} biases")
+    scaled = []
+    with torch.no_grad():
+        for weight, bias, onwards in zip(weights, biases, [*after, None], strict=True):
+            scaled.append(
+                _scale_layer(weight, bias, x, gain=gain, tolerance=tolerance, max_rounds=max_rounds)
+            )
+            if onwards is not None:
+                x = onwards(torch.nn.functional.linear(x, scaled[-1], bias))
+    return scaled
+
+
+def _scale_layer(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    x: torch.Tensor,
+    *,
+    gain: float,
+    tolerance: float,
+    max_rounds: int,
+) -> torch.Tensor:
+    weight = weight.clone()
+    for _ in range(max_rounds):
+        output = torch.nn.functional.linear(x, weight, bias)
+        sd = output.std(correction=0).item()
+        # Equal outputs still differ by rounding errors, which are not to be blown up.
+        rounding = x.shape[1] * torch.finfo(output.dtype).eps * output.abs().max().item()
+        if not rounding < sd < math.inf or abs((sd / gain) ** 2 - 1) <= tolerance:
+            break
+        weight *= gain / sd
+    return weight
+
 
 LSUV_BATCH = 512
 """Training examples on which `lsuv` measures, the first ones of the training set."""

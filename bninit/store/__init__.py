@@ -22,29 +22,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bninit.store.files import DamagedFileError
     from bninit.store.inspection import is_finished
-    from bninit.store.listing import find_runs, match_runs
     from bninit.store.names import arm_folder, run_folder
     from bninit.store.networks import architecture_of
-    from bninit.store.reading import DamagedFileError
-    from bninit.store.runs import Run
+    from bninit.store.runs import Run, find_runs, load_layers, load_runs, match_runs
     from bninit.store.summary import summarise, targets_of
     from bninit.store.tensorboard import EventWriter
-    from bninit.store.tidy import load_layers, load_runs
     from bninit.store.writer import RunWriter
 
 _HOMES = {
-    "DamagedFileError": "reading",
+    "DamagedFileError": "files",
     "EventWriter": "tensorboard",
     "Run": "runs",
     "RunWriter": "writer",
     "architecture_of": "networks",
     "arm_folder": "names",
-    "find_runs": "listing",
+    "find_runs": "runs",
     "is_finished": "inspection",
-    "load_layers": "tidy",
-    "load_runs": "tidy",
-    "match_runs": "listing",
+    "load_layers": "runs",
+    "load_runs": "runs",
+    "match_runs": "runs",
     "run_folder": "names",
     "summarise": "summary",
     "targets_of": "summary",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bninit.store.files import crc, damaged, read_bytes
 from bninit.store.metrics import Row, format_rows
-from bninit.store.reading import crc, damaged, read_bytes
 from bninit.store.steps import Losses
 from bninit.store.steps import encode as encode_steps
 from bninit.store.tensors import Arrays, array_of, decode, encode_arrays, to_torch

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from bninit.errors import ConfigError, StoreError
 from bninit.store import names
 from bninit.store.checkpoints import StoredCheckpoint, read_checkpoint
+from bninit.store.files import (
+    DamagedFileError,
+    check_is_file,
+    damaged,
+    need_bytes,
+    read_checked,
+)
 from bninit.store.layers import are_enough, decode_layers
 from bninit.store.metrics import Row, parse_rows
-from bninit.store.reading import DamagedFileError, check_is_file, damaged, need_bytes, read_checked
 from bninit.store.steps import decode as decode_steps
 from bninit.store.summary import check_owner, read_summary
 from bninit.store.tensors import decode as decode_tensors

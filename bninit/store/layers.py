@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bninit.store.reading import damaged
+from bninit.store.files import damaged
 from bninit.store.tensors import Arrays, decode, encode_arrays
 
 if TYPE_CHECKING:

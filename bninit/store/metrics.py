@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bninit.store.reading import damaged
+from bninit.store.files import damaged
 
 if TYPE_CHECKING:
     from bninit.training.records import EpochMetrics

@@ -1,18 +1,22 @@
-"""Reading one run: its status, its figures, its files."""
+"""Finding runs in their folders.
+
+Listing reads one small file of each run, and never stumbles over a damaged one: it is listed as
+such, with what is wrong.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bninit.errors import ConfigError, StoreError
 from bninit.store import names
-from bninit.store.locks import is_locked
-from bninit.store.metrics import Row, parse_rows, records_of
-from bninit.store.reading import check_is_file, damaged, read_checked, read_json
+from bninit.store.files import check_is_file, damaged, is_locked, read_checked, read_json
+from bninit.store.metrics import COLUMNS, Row, parse_rows, records_of
 from bninit.store.summary import check_owner, read_summary, targets_of
 
 if TYPE_CHECKING:
@@ -23,6 +27,99 @@ if TYPE_CHECKING:
     from bninit.store.layers import StoredLayers
     from bninit.store.steps import Losses
     from bninit.training.records import EpochMetrics
+
+_SHORTEST_ID = 4
+"""Digits of an arm id from which on it is taken for one."""
+
+
+def find_runs(*places: Folder) -> list[Run]:
+    """All runs in some folders, by name, arm and seed. Other files and folders are passed over.
+
+    Args:
+        places: Each a folder of all runs, an arm's, or a run's; ``runs`` by default.
+
+    Raises:
+        StoreError: One of them is no folder, or cannot be read.
+    """
+    found = {run.folder: run for place in places or ("runs",) for run in _runs_in(Path(place))}
+    return sorted(found.values(), key=lambda run: (run.name, run.arm, run.seed))
+
+
+def match_runs(text: str, *, runs_dir: Folder = "runs") -> list[Run]:
+    """The runs that a user means.
+
+    Args:
+        text: A run's or an arm's folder, ``<name>-<arm id>/seed-<n>``, ``<name>-<arm id>``, a
+            name, or at least 4 digits of an arm id's beginning.
+        runs_dir: The folder of all runs.
+
+    Returns:
+        At least one run.
+
+    Raises:
+        StoreError: There is none.
+    """
+    wanted = text.rstrip("/\\")
+    runs = find_runs(runs_dir) if Path(runs_dir).is_dir() else []
+    asked = [
+        run
+        for run in runs
+        if wanted in (run.id, run.id.partition("/")[0], run.name)
+        or (len(wanted) >= _SHORTEST_ID and run.arm.startswith(wanted))
+    ]
+    if not asked and Path(text).is_dir():
+        asked = find_runs(text)
+    if asked:
+        return asked
+    known = ", ".join(dict.fromkeys(run.id.partition("/")[0] for run in runs[:20]))
+    raise StoreError(
+        f"there is no run {text!r}",
+        where=str(runs_dir),
+        hint=f"there are: {known}" if known else "there are no runs in this folder",
+    )
+
+
+def _runs_in(place: Path) -> Iterator[Run]:
+    path = Path(os.path.abspath(place))  # noqa: PTH100 (resolve would follow links)
+    if names.parse_run_folder(path.name) is not None and names.parse_arm_folder(path.parent.name):
+        if not place.is_dir():
+            raise _no_folder(place)
+        yield Run(place)
+        return
+    folders = _folders(place)
+    if names.parse_arm_folder(path.name) is not None:
+        found = [name for name in folders if names.parse_run_folder(name) is not None]
+        if found:
+            yield from (Run(place / name) for name in found)
+            return
+    for name in folders:
+        if names.parse_arm_folder(name) is None:
+            continue
+        try:
+            within = _folders(place / name)
+        except StoreError:
+            continue  # removed meanwhile, or another user's
+        yield from (
+            Run(place / name / seed) for seed in within if names.parse_run_folder(seed) is not None
+        )
+
+
+def _folders(place: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(place) if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_folder(place) from None
+    except OSError as error:
+        raise StoreError(f"it cannot be read: {error.strerror}", where=str(place)) from error
+
+
+def _no_folder(place: Path) -> StoreError:
+    return StoreError(
+        "there is no such folder",
+        where=str(place),
+        hint="runs are kept in the folder after --runs-dir, ./runs by default",
+    )
+
 
 Status: TypeAlias = Literal["done", "diverged", "running", "partial", "damaged"]
 """``running``: a process trains it now. ``partial``: begun, and left."""
@@ -130,8 +227,6 @@ class Run:
         Raises:
             StoreError: The file is missing or damaged.
         """
-        from bninit.store.tidy import table_of
-
         return table_of(self.plain_rows())
 
     def step_losses(self) -> Losses:
@@ -246,3 +341,95 @@ class Run:
         except StoreError as error:
             return None, f"{path.name}: {error.what}"
         return summary, None
+
+
+def load_runs(*places: Folder | Run) -> pd.DataFrame:
+    """The metrics of all runs as a tidy table: one row for each run and epoch.
+
+    A run whose metrics are missing or damaged is left out, with a warning that names the file.
+
+    Args:
+        places: Runs, or folders as in `find_runs`; ``runs`` by default.
+
+    Returns:
+        name, arm, seed, status, and the columns of ``metrics.csv``.
+
+    Raises:
+        StoreError: One of the folders is none, or cannot be read.
+    """
+    import pandas as pd
+
+    rows: list[Row] = []
+    owners: list[tuple[str, str, int, str]] = []
+    for run in _runs(places):
+        try:
+            own = run.plain_rows()
+        except StoreError as error:
+            if run.status not in ("partial", "running"):
+                warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
+        rows += own
+        owners += [(run.name, run.arm, run.seed, run.status)] * len(own)
+    kinds = {"name": "str", "arm": "str", "seed": "int64", "status": "str"}
+    about = pd.DataFrame.from_records(owners, columns=list(kinds)).astype(kinds)
+    return pd.concat([about, table_of(rows)], axis=1)
+
+
+def load_layers(*places: Folder | Run) -> pd.DataFrame:
+    """What probes found inside runs as a tidy table: a row for each number.
+
+    Runs without probes are passed over; one whose file is damaged is left out, with a warning.
+
+    Args:
+        places: Runs, or folders as in `find_runs`; ``runs`` by default.
+
+    Returns:
+        name, arm, seed, status, and the columns of `Run.layers`.
+
+    Raises:
+        StoreError: One of the folders is none, or cannot be read.
+    """
+    import pandas as pd
+
+    from bninit.store.layers import COLUMNS as LAYER_COLUMNS
+
+    tables = []
+    for run in _runs(places):
+        if not run.has_layers:
+            continue
+        try:
+            table = run.layers()
+        except StoreError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
+        about: dict[str, Any] = {
+            "name": run.name,
+            "arm": run.arm,
+            "seed": run.seed,
+            "status": run.status,
+        }
+        tables.append(table.assign(**about)[[*_OWNER, *LAYER_COLUMNS]])
+    if not tables:
+        return pd.DataFrame({name: [] for name in (*_OWNER, *LAYER_COLUMNS)})
+    return pd.concat(tables, ignore_index=True)
+
+
+def _runs(places: Sequence[Folder | Run]) -> Iterator[Run]:
+    for place in places or ("runs",):
+        yield from [place] if isinstance(place, Run) else find_runs(place)
+
+
+def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows as a table, with the columns of ``metrics.csv``; a missing value is NaN.
+
+    Args:
+        rows: Epochs, of one run or of several.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame.from_records(list(rows), columns=list(COLUMNS))
+    return table.astype({name: "int64" if name in _WHOLE else "float64" for name in COLUMNS})
+
+
+_WHOLE = ("epoch", "step")
+_OWNER = ("name", "arm", "seed", "status")

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bninit.store.reading import damaged
+from bninit.store.files import damaged
 
 Losses: TypeAlias = npt.NDArray[np.floating]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bninit.errors import StoreError
 from bninit.store import names
-from bninit.store.reading import crc, damaged, read_json
+from bninit.store.files import crc, damaged, read_json
 from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def summarise(
         num_parameters: Numbers that are trained.
         num_tracked: Running statistics.
         stack_size: Networks that were trained together with it, itself included.
-        distinct_units: Of each hidden layer at the end; see `bninit.nets.symmetry`.
+        distinct_units: Of each hidden layer at the end; see `bninit.nets.signals`.
 
     Returns:
         The content of ``summary.json`` but for the check sums.

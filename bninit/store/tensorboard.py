@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from bninit.errors import UserError
 from bninit.store import names
-from bninit.store.atomic import remove, store_error
+from bninit.store.files import remove, store_error
 
 if TYPE_CHECKING:
     from bninit.training.records import EpochMetrics

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bninit.store.reading import damaged
+from bninit.store.files import damaged
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bninit.store import atomic, names, steps, tensors
+from bninit.store import files as atomic
+from bninit.store import names, steps, tensors
 from bninit.store.checkpoints import StoredCheckpoint, encode_checkpoint
 from bninit.store.environment import with_resumption
+from bninit.store.files import DamagedFileError, RunLock, check_no_links, crc, read_json
 from bninit.store.inspection import (
     Found,
     RunStatus,
@@ -27,10 +29,8 @@ from bninit.store.inspection import (
     inspect,
 )
 from bninit.store.layers import are_enough, asked_for, encode_layers
-from bninit.store.locks import RunLock, check_no_links
 from bninit.store.metrics import Row, format_row, format_rows, records_of, row_of
 from bninit.store.networks import number_of
-from bninit.store.reading import DamagedFileError, crc, read_json
 from bninit.store.summary import count_numbers, summarise, targets_of, with_check_sums
 from bninit.store.tensorboard import event_files
 
@@ -248,7 +248,7 @@ class RunWriter:
         if products is not None:
             told = self._environment() or {}
             atomic.write_json(self.folder / names.ENVIRONMENT, {**told, "products": dict(products)})
-        from bninit.nets.symmetry import distinct_units
+        from bninit.nets.signals import distinct_units
 
         num_parameters, num_tracked = count_numbers(state)
         summary = summarise(

@@ -31,7 +31,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from bninit.theory.functions import Floats, function_of
+from bninit.theory.gaussian import Floats, function_of
 from bninit.theory.mean_field import chi
 
 SMALLEST_BATCH = 4

@@ -20,8 +20,7 @@ import numpy as np
 from scipy import optimize
 
 from bninit.nets.architecture import NONE, PRE
-from bninit.theory.functions import Floats, function_of
-from bninit.theory.gaussian import gaussian_mean, pair_means
+from bninit.theory.gaussian import Floats, function_of, gaussian_mean, pair_means
 
 _LARGEST = 1e12
 _NUM_TRIED = 70

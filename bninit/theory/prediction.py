@@ -13,10 +13,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.laws import Law
-from bninit.theory.batch_kernel import Signal, linear
-from bninit.theory.functions import Floats, function_of
-from bninit.theory.hidden import Kind, activation_of, back, hidden_kinds, norm_of, passed_on
+from bninit.nets.initialisers import Law
+from bninit.theory.gaussian import Floats, function_of
+from bninit.theory.layers import (
+    Kind,
+    Signal,
+    activation_of,
+    back,
+    hidden_kinds,
+    linear,
+    norm_of,
+    passed_on,
+)
 
 _SETTLED = 1e-4
 _LARGEST = 1e280

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bninit.nets.loss import example_losses
+from bninit.nets.layers import example_losses
 from bninit.nets.stack import StackedMLP
 from bninit.training.records import Figures
 

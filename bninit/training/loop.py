@@ -1,19 +1,290 @@
-"""The training of a stack: yields a record for each epoch, keeps and shows nothing."""
+"""A stack in training: its state between two epochs, and what it does in one."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from bninit.data.load import Data
-from bninit.training.records import CutRecord, EpochRecord, FinalRecord
-from bninit.training.session import Session, never
+from bninit.nets.stack import StackedMLP
+from bninit.nets.start import draw_start, stack
+from bninit.training.evaluation import collect_population_statistics, evaluate
+from bninit.training.optimisers import Optimiser, build_optimiser, learning_rate, load_optimiser
+from bninit.training.probing import Prober, Unprobed
+from bninit.training.records import (
+    Checkpoint,
+    CutRecord,
+    EpochMetrics,
+    EpochRecord,
+    Figures,
+    FinalRecord,
+    ReplicaEpoch,
+)
+from bninit.training.seeding import bias_draws, weight_draws
 from bninit.training.settings import ReplicaPlan, TrainSettings
+from bninit.training.steps import Steps, epoch_order
 
-__all__ = ["ReplicaPlan", "TrainSettings", "seconds_per_step", "train_stack"]
+
+def never() -> bool:
+    """Lets a training go on to its end."""
+    return False
+
+
+class Session:
+    """The state of `bninit.training.loop.train_stack` between two steps.
+
+    Attributes:
+        epoch: Finished epochs.
+        step: Finished steps, those of an unfinished epoch included.
+        begun: Losses of the finished steps of an unfinished epoch, (replica, step).
+        steps: Makes the steps of the networks that are in the stack.
+    """
+
+    def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
+        self.settings = settings
+        self.plans = list(plans)
+        self.data = data
+        if settings.batch_size > data.train_x.size(0):
+            raise ValueError(f"a batch of {settings.batch_size} is more than the training set")
+        self.places = list(range(len(plans)))
+        checkpoints = [plan.checkpoint for plan in plans if plan.checkpoint is not None]
+        if len({c.place for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
+            raise ValueError("the networks of a stack have finished different numbers of epochs")
+        self.epoch = checkpoints[0].epoch if checkpoints else 0
+        self.step = checkpoints[0].step if checkpoints else 0
+        self.seconds = [c.seconds for c in checkpoints] or [0.0] * len(plans)
+        self.begun: npt.NDArray[np.floating] = (
+            np.stack([c.begun for c in checkpoints]) if checkpoints else np.empty((len(plans), 0))
+        )
+        self.network = self._start()
+        self.optimiser = build_optimiser(self.network.parameters, settings.optimiser)
+        if checkpoints:
+            self.network.load([c.network for c in checkpoints])
+            load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self.prober: Prober | Unprobed = Unprobed()
+        if settings.probes is not None:
+            self.prober = Prober(
+                settings.probes,
+                network=self.network,
+                data=data,
+                batch_size=settings.batch_size,
+                last_batch=settings.last_batch,
+                num_epochs=settings.epochs,
+                states=[c.probes for c in checkpoints],
+            )
+        self._warm_up()
+        self.steps = self._program(self.network, self.optimiser)
+
+    def run_epoch(self, *, stop: Callable[[], bool] = never) -> npt.NDArray[np.floating]:
+        """Trains to the end of an epoch, or until told to stop.
+
+        Args:
+            stop: Asked after each step; True leaves the epoch there, with its losses in `begun`.
+
+        Returns:
+            The loss of each step of the epoch that is done, (replica, step).
+        """
+        self.lr = self._learning_rate(self.epoch + 1)
+        order = epoch_order(
+            [plan.seed for plan in self.plans],
+            epoch=self.epoch + 1,
+            num_examples=self.data.train_x.size(0),
+        )
+        first = self.begun.shape[1]
+        steps = self.steps
+        steps.begin(order, lr=self.lr, first=first)
+        stopped = False
+        with torch.no_grad():
+            for _ in range(first, steps.num_steps):
+                self.prober.before_step(
+                    self.step, next_batch=steps.next_batch, learning_rate=self.lr
+                )
+                steps.step()
+                self.step += 1
+                stopped = stop()
+                if stopped:
+                    break
+        new = steps.losses()
+        found = np.concatenate([self.begun.astype(new.dtype), new], axis=1)
+        self.begun = found if stopped else found[:, :0]
+        self.epoch += 0 if stopped else 1
+        return found
+
+    def cut(self, *, stack_seconds: float) -> CutRecord:
+        """Tells where each network stands within an epoch."""
+        self._count_seconds(stack_seconds)
+        return CutRecord(
+            epoch=self.epoch,
+            steps=self.begun.shape[1],
+            checkpoints={
+                place: partial(self._checkpoint, i) for i, place in enumerate(self.places)
+            },
+        )
+
+    def record(
+        self, losses: npt.NDArray[np.floating] | None, *, stack_seconds: float
+    ) -> EpochRecord:
+        """Evaluates, and tells what each network did."""
+        if losses is None:
+            losses = np.empty((len(self.plans), 0))
+        self._count_seconds(stack_seconds)
+        if self.network.needs_population_pass:
+            collect_population_statistics(
+                self.network, self.data.train_x, batch_size=self.settings.batch_size
+            )
+        self.prober.at_epoch(
+            self.epoch,
+            next_batch=self._next_batch,
+            learning_rate=self._learning_rate(min(self.epoch + 1, self.settings.epochs)),
+        )
+        num_val = self.data.val_y.numel()
+        train = evaluate(self.network, self.data.train_x[:num_val], self.data.train_y[:num_val])
+        val = evaluate(self.network, self.data.val_x, self.data.val_y)
+        return EpochRecord(
+            epoch=self.epoch,
+            stack_seconds=stack_seconds,
+            replicas=tuple(
+                ReplicaEpoch(
+                    replica=place,
+                    metrics=self._metrics(i, losses[i], train[i], val[i]),
+                    step_losses=losses[i],
+                    diverged_step=self._diverged_step(losses[i], train[i].loss, val[i].loss)
+                    if self.epoch
+                    else None,
+                    checkpoint=partial(self._checkpoint, i),
+                    layers=self.prober.new_rows(i, epoch=self.epoch),
+                )
+                for i, place in enumerate(self.places)
+            ),
+        )
+
+    def keep(self, which: Sequence[bool]) -> None:
+        """Lets networks leave the stack."""
+        if all(which):
+            return
+        stay = [i for i, stays in enumerate(which) if stays]
+        checkpoints = [self._checkpoint(i) for i in stay]
+        self.plans = [self.plans[i] for i in stay]
+        self.places = [self.places[i] for i in stay]
+        self.seconds = [self.seconds[i] for i in stay]
+        self.begun = self.begun[stay]
+        if not stay:
+            return
+        self.network = self.network.select(stay)
+        self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
+        load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
+        self.prober.keep(self.network, stay)
+        self.steps = self._program(self.network, self.optimiser)
+
+    def finish(self) -> Iterator[FinalRecord]:
+        """Evaluates once on the whole training set, and on the test set."""
+        if not self.plans:
+            return
+        train = evaluate(self.network, self.data.train_x, self.data.train_y)
+        test = evaluate(self.network, self.data.test_x, self.data.test_y)
+        for place, train_figures, test_figures in zip(self.places, train, test, strict=True):
+            yield FinalRecord(replica=place, train=train_figures, test=test_figures)
+
+    def _start(self) -> StackedMLP:
+        settings = self.settings
+        return stack(
+            settings.architecture,
+            [
+                draw_start(
+                    settings.architecture,
+                    plan.initialisation,
+                    weight_draws=partial(weight_draws, plan.seed),
+                    bias_draws=partial(bias_draws, plan.seed),
+                    dtype=settings.dtype,
+                    examples=self.data.train_x[:1024].cpu(),
+                )
+                for plan in self.plans
+            ],
+            device=settings.device,
+            precision=settings.precision,
+        )
+
+    def _next_batch(self) -> Tensor:
+        """The examples of the first step of the next epoch, (replica, batch)."""
+        order = epoch_order(
+            [plan.seed for plan in self.plans],
+            epoch=self.epoch + 1,
+            num_examples=self.data.train_x.size(0),
+        )
+        return order[:, : self.settings.batch_size].to(self.settings.device)
+
+    def _warm_up(self) -> None:
+        """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
+        scratch = self.network.select(range(len(self.plans)))
+        optimiser = build_optimiser(scratch.parameters, self.settings.optimiser)
+        steps = self._program(scratch, optimiser, capture=False)
+        order = torch.arange(self.data.train_x.size(0)).expand(len(self.plans), -1)
+        with torch.no_grad():
+            for first in {0, steps.num_steps - 1}:
+                steps.begin(order, lr=0.0, first=first)
+                steps.step()
+
+    def _program(self, network: StackedMLP, optimiser: Optimiser, *, capture: bool = True) -> Steps:
+        return Steps(
+            network,
+            optimiser,
+            self.data.train_x,
+            self.data.train_y,
+            batch_size=self.settings.batch_size,
+            last_batch=self.settings.last_batch,
+            capture=capture,
+        )
+
+    def _count_seconds(self, stack_seconds: float) -> None:
+        self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]
+
+    def _learning_rate(self, epoch: int) -> float:
+        return learning_rate(
+            self.settings.schedule,
+            base_lr=self.settings.lr,
+            epoch=epoch,
+            num_epochs=self.settings.epochs,
+        )
+
+    def _metrics(
+        self, i: int, losses: npt.NDArray[np.floating], train: Figures, val: Figures
+    ) -> EpochMetrics:
+        return EpochMetrics(
+            epoch=self.epoch,
+            step=self.step,
+            learning_rate=self._learning_rate(max(self.epoch, 1)),
+            batch_loss=float(losses.mean(dtype=np.float64)) if losses.size else None,
+            train_loss=train.loss,
+            train_accuracy=train.accuracy,
+            val_loss=val.loss,
+            val_accuracy=val.accuracy,
+            seconds=self.seconds[i],
+        )
+
+    def _diverged_step(self, losses: npt.NDArray[np.floating], *evaluated: float) -> int | None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if bad.size:
+            return self.step - losses.size + int(bad[0]) + 1
+        return None if all(math.isfinite(loss) for loss in evaluated) else self.step
+
+    def _checkpoint(self, i: int) -> Checkpoint:
+        return Checkpoint(
+            epoch=self.epoch,
+            step=self.step,
+            seconds=self.seconds[i],
+            network=self.network.state(i),
+            optimiser={name: t[i].clone() for name, t in self.optimiser.tensors().items()},
+            probes=self.prober.state(i),
+            begun=self.begun[i].copy(),
+        )
 
 
 def train_stack(

@@ -25,7 +25,7 @@ class Figures:
 
 
 RowKey: TypeAlias = tuple[int, str, str, int]
-"""Layer, place, quantity and unit of a number; see `bninit.training.moments.Reading`."""
+"""Layer, place, quantity and unit of a number; see `bninit.training.probes.Reading`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,15 +10,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from bninit.data.load import Data
-from bninit.training.along_gradient import (
-    AlongGradient,
-    lengths_for,
-    measure_along_gradient,
-)
+from bninit.training.loop import Session
+from bninit.training.probes import AlongGradient, lengths_for, measure_along_gradient
 from bninit.training.probing import Unprobed
-from bninit.training.session import Session
 from bninit.training.settings import ReplicaPlan, TrainSettings
-from bninit.training.step import gather
+from bninit.training.steps import gather
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def direction_stream(direction: int, layer: int) -> str:
 
 
 def weight_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.Tensor]:
-    """Make the source of a layer's raw draws, as `bninit.nets.draws.draw_weight` wants it.
+    """Make the source of a layer's raw draws, as `bninit.nets.start.draw_weight` wants it.
 
     Args:
         seed: Any integer.
@@ -81,7 +81,7 @@ def bias_draws(seed: int, layer: int) -> Callable[[str, tuple[int, ...]], torch.
 
 
 def direction_draws(seed: int, direction: int) -> Callable[[int, tuple[int, ...]], torch.Tensor]:
-    """Make the source of a random direction, as `bninit.nets.directions` wants it.
+    """Make the source of a random direction, as `bninit.verbs.landscape.evaluate` wants it.
 
     Args:
         seed: Any integer.

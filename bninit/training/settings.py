@@ -9,11 +9,10 @@ import torch
 from bninit.nets.architecture import Architecture
 from bninit.nets.products import FULL
 from bninit.nets.start import Initialisation
-from bninit.training.batches import DROP
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.optimisers import OptimiserSettings, Schedule
 from bninit.training.probing import ProbeSettings
 from bninit.training.records import Checkpoint
-from bninit.training.schedules import Schedule
+from bninit.training.steps import DROP
 
 
 @dataclass(frozen=True, kw_only=True)

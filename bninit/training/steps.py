@@ -1,16 +1,108 @@
-"""The steps of an epoch: on a GPU one captured program that is replayed, without a wait."""
+"""Which examples make up each step."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bninit.nets.layers import cross_entropy
 from bninit.nets.stack import StackedMLP
-from bninit.training.batches import num_steps
 from bninit.training.optimisers import Optimiser
-from bninit.training.step import train_step
+from bninit.training.seeding import batch_stream, generator
+
+KEEP = "keep"
+DROP = "drop"
+
+
+def num_steps(num_examples: int, *, batch_size: int, last_batch: str) -> int:
+    """Steps of an epoch: examples / batch size, rounded down (``drop``) or up (``keep``).
+
+    Args:
+        num_examples: Size of the training set.
+        batch_size: Examples of a step.
+        last_batch: What becomes of a rest smaller than a batch.
+    """
+    whole, rest = divmod(num_examples, batch_size)
+    return whole + (1 if rest and last_batch == KEEP else 0)
+
+
+def epoch_order(seeds: Sequence[int], *, epoch: int, num_examples: int) -> Tensor:
+    """The order in which each network sees the training set in an epoch.
+
+    Args:
+        seeds: One for each network; equal seeds see equal orders.
+        epoch: From 1.
+        num_examples: Size of the training set.
+
+    Returns:
+        (replica, example), int64, on the CPU.
+    """
+    orders = {
+        seed: torch.randperm(num_examples, generator=generator(seed, batch_stream(epoch)))
+        for seed in dict.fromkeys(seeds)
+    }
+    return torch.stack([orders[seed] for seed in seeds])
+
+
+def batches(order: Tensor, *, batch_size: int, last_batch: str) -> Iterator[Tensor]:
+    """The steps of an epoch, as indices (replica, batch) into the training set.
+
+    Args:
+        order: From `epoch_order`.
+        batch_size: Examples of a step.
+        last_batch: As in `num_steps`.
+    """
+    count = num_steps(order.size(1), batch_size=batch_size, last_batch=last_batch)
+    for step in range(count):
+        yield order[:, step * batch_size : (step + 1) * batch_size]
+
+
+def train_step(
+    network: StackedMLP,
+    optimiser: Optimiser,
+    x: Tensor,
+    y: Tensor,
+    index: Tensor,
+    *,
+    lr: float | Tensor,
+) -> Tensor:
+    """Gathers each network's mini-batch, and changes every network by one step.
+
+    Args:
+        network: The stack.
+        optimiser: Of its parameters.
+        x: The training set, (example, feature).
+        y: Its labels, (example,).
+        index: The examples of the step, (replica, batch).
+        lr: Learning rate; see `bninit.training.optimisers.Optimiser.step`.
+
+    Returns:
+        The mean loss of each network over its mini-batch, before the step, in nats, (replica,).
+    """
+    inputs, labels = gather(x, y, index)
+    logits = network.forward(inputs, training=True)
+    loss, dlogits = cross_entropy(logits, labels)
+    network.backward(dlogits)
+    optimiser.step(lr)
+    return loss
+
+
+def gather(x: Tensor, y: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The mini-batch of each network: inputs (replica, feature, batch), labels (replica, batch).
+
+    Args:
+        x: As in `train_step`.
+        y: As in `train_step`.
+        index: As in `train_step`.
+    """
+    flat = index.reshape(-1)
+    inputs = x.index_select(0, flat).view(*index.shape, -1)
+    return inputs.transpose(1, 2), y.index_select(0, flat).view(index.shape)
+
 
 CAPTURED = "captured as a CUDA graph"
 PLAIN = "called one by one"
@@ -82,7 +174,7 @@ class Steps:
         """Makes ready for an epoch.
 
         Args:
-            order: As from `bninit.training.batches.epoch_order`, (replica, example).
+            order: As from `bninit.training.steps.epoch_order`, (replica, example).
             lr: Learning rate of its steps; on CUDA it is rounded to float32.
             first: The first step to make, from 0.
         """

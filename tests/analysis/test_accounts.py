@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bninit.analysis.accounts import account, held_settings, missing_runs
-from bninit.analysis.provenance import provenance
 from bninit.store import find_runs
+from bninit.verbs.study.evidence import account, held_settings, missing_runs, provenance
 
 if TYPE_CHECKING:
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.run import StudyResult
 
 
 def test_an_experiments_account(tiny_study: StudyResult) -> None:

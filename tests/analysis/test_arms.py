@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.analysis.arms import ArmSummary, arm_labels, summarise_arms
+from bninit.arms import ArmSummary, arm_labels, summarise_arms
 
 
 def run(

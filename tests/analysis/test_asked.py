@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bninit.analysis.asked import AskedArm, asked_arms, find_baseline
+from bninit.arms import AskedArm, asked_arms, find_baseline
 from bninit.config import config_to_yaml
 from bninit.errors import ConfigError, UserError
 from bninit.store import Run

@@ -14,9 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bninit.analysis.questions import Question
-from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import Verdict, decide_claims
+from bninit.verbs.study.decide import Question, Verdict, Wording, decide_claims
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]

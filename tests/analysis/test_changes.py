@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bninit.analysis.changes import changed_settings
+from bninit.arms import changed_settings
 from bninit.config import config_from_dict
 
 

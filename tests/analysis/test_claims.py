@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from bninit.analysis.claims import decide
-from bninit.analysis.metrics import METRICS
-from bninit.config import Config, expand, study_from_dict
+from bninit.config import Config
+from bninit.metrics import METRICS
+from bninit.verbs.study.decide import decide
+from bninit.verbs.study.expand import expand
+from bninit.verbs.study.load import study_from_dict
 
 STUDY: dict[str, Any] = {
     "name": "s",

@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.compare import compare_arms, ranges, seeds_text
-from bninit.analysis.comparison import SHARED_CLOCK, Comparison, Difference
-from bninit.analysis.frame import Arm, arms_of
+from bninit.arms import Arm, arms_of
 from bninit.errors import StoreError, UserError
 from bninit.store import Run
+from bninit.verbs.compare.compare import (
+    SHARED_CLOCK,
+    Comparison,
+    Difference,
+    compare_arms,
+    ranges,
+    seeds_text,
+)
 
 BN = ("model.norm.placement=pre",)
 LR = ("optim.lr=0.2",)

@@ -14,10 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bninit.analysis.questions import Question
-from bninit.analysis.sentences import Wording
-from bninit.analysis.statistics import compare_to_baseline, paired_differences
-from bninit.analysis.verdicts import Verdict, decide_claims
+from bninit.stats import compare_to_baseline, paired_differences
+from bninit.verbs.study.decide import Question, Verdict, Wording, decide_claims
 
 Floats = NDArray[np.float64]
 Ask = Callable[[np.random.Generator, int], Question]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bninit.analysis.densities import density
-from bninit.training.distributions import PERCENTILES
+from bninit.training.probes import PERCENTILES
+from bninit.verbs.inspect.inspect import density
 
 
 def test_the_density_of_a_normal_distribution() -> None:

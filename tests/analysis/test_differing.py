@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bninit.analysis.differing import (
+from bninit.arms import (
+    Arm,
     confounding,
     data_limits,
     pairing_limits,
@@ -15,7 +16,6 @@ from bninit.analysis.differing import (
     timing_limits,
     varied_settings,
 )
-from bninit.analysis.frame import Arm
 from bninit.config import arm_id, config_from_dict
 
 

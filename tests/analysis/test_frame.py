@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bninit.analysis.frame import arms_of, column_of, epochs_of, labels_of, runs_frame
-from bninit.analysis.metrics import METRICS
+from bninit.arms import arms_of, column_of, epochs_of, labels_of, runs_frame
+from bninit.metrics import METRICS
 
 METRIC_NAMES = (
     "test_accuracy",

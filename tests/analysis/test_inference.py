@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bninit.analysis.inference import MeanInference, MedianInference, infer
+from bninit.stats import MeanInference, MedianInference, infer
 
 # Student (1908): hours of sleep gained by ten patients with two drugs; R's `sleep`.
 FIRST_DRUG = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bninit.analysis.landscape_notes import notes_of
-from bninit.analysis.landscape_wish import LandscapeWish
-from bninit.analysis.landscapes import (
+from bninit.verbs.landscape.landscape import (
     Landscape,
     LandscapeRun,
+    LandscapeWish,
     arm_lines,
     arm_steps,
     common_ranges,
     grid,
     measured_steps,
     median,
+    notes_of,
     summary_rows,
 )
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.analysis.metrics import METRICS
-from bninit.config import Config, config_from_dict, load_study, study_from_dict
+from bninit.config import Config, config_from_dict
 from bninit.errors import ConfigError
+from bninit.metrics import METRICS
 from bninit.store.layers import StoredLayers, decode_layers, encode_layers
 from bninit.training.records import LayerRows
+from bninit.verbs.study.load import load_study, study_from_dict
 
 Numbers = dict[tuple[int, str, str], list[float]]
 STEPS = [0, 10, 27, 54]

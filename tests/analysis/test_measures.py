@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.measures import gini_mean_difference, slope
+from bninit.verbs.study.decide import gini_mean_difference, slope
 
 
 @pytest.mark.parametrize("num_levels", [2, 3, 7])

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bninit.analysis.pairing import pair_by_seed
 from bninit.errors import UserError
+from bninit.stats import pair_by_seed
 
 
 def runs(

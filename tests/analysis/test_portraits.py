@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bninit.analysis.portraits import Portrait, portrait
+from bninit.verbs.study.evidence import Portrait, portrait
 
 if TYPE_CHECKING:
-    from bninit.analysis.claims import ClaimResult
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.decide import ClaimResult
+    from bninit.verbs.study.run import StudyResult
 
 KINDS = {
     "sides": "pairs",

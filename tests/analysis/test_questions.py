@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.questions import Question, gather
-from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import decide_claims
+from bninit.verbs.study.decide import Question, Wording, decide_claims, gather
 
 WORDS = Wording(left="with A", right="with B", quantity="the metric")
 LOW = [1.0, 1.2, 0.9, 1.1, 1.3]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from bninit.analysis.metrics import METRICS, horizon_of
 from bninit.config import Config, config_from_dict
+from bninit.metrics import METRICS, horizon_of
 
 CONFIG = config_from_dict({"name": "x", "train": {"epochs": 3, "batch_size": 100}})
 

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 import bninit
-from bninit.analysis.metrics import METRICS, horizon_of
-from bninit.analysis.questions import Question
-from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import decide_claims
+from bninit.metrics import METRICS, horizon_of
+from bninit.verbs.study.decide import Question, Wording, decide_claims
 
 NUM_SPLITS = 1000
 WORDING = Wording(left="on the left", right="on the right", quantity="it")

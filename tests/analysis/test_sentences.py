@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bninit.analysis.sentences import Finding, Wording, percent, sentence
+from bninit.verbs.study.decide import Finding, Wording, percent, sentence
 
 EPOCHS = Wording(
     left="with BN before the activation",

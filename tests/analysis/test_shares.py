@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.shares import PairedShareInference, ShareInference
+from bninit.stats import PairedShareInference, ShareInference
 
 COUNTS = [(0, 5), (5, 5), (3, 10), (10, 10), (7, 20)]
 

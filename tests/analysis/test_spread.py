@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bninit.analysis.spread import (
+from bninit.stats import (
     bands,
     finite_rows,
     last_before_divergence,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.statistics import (
+from bninit.stats import (
     compare_to_baseline,
     holm,
     mean_interval,

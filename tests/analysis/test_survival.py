@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bninit.analysis.survival import Order, log_rank_p_value, paired_order, reached_curve
+from bninit.stats import Order, log_rank_p_value, paired_order, reached_curve
 
 NAN = np.nan
 # Freireich et al. (1963), weeks in remission; the textbook example of Cox (1972) and of

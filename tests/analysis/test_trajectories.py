@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bninit.analysis.trajectories import RANDOM_WALK, principal_plane
+from bninit.verbs.landscape.landscape import RANDOM_WALK, principal_plane
 
 
 def test_a_path_in_a_plane_is_all_seen() -> None:

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bninit.analysis.questions import Question
-from bninit.analysis.sentences import Wording
-from bninit.analysis.verdicts import decide_claims, seeds_needed
+from bninit.verbs.study.decide import Question, Wording, decide_claims, seeds_needed
 
 NAN = np.nan
 WORDS = Wording(left="with A", right="with B", quantity="the metric")

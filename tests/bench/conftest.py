@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from bninit.bench.case import Case
 from bninit.data.load import Data
+from bninit.verbs.bench.contenders import Case
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from bninit.bench import torch_loops
-from bninit.bench.case import Case
-from bninit.bench.check import CHECKED_STEPS, UnequalLossesError, check_losses, reference_losses
-from bninit.bench.contenders import Build
-from bninit.bench.stacks import stack_of
-from bninit.bench.torch_loops import LoaderLoop, PlainLoop
 from bninit.data.load import Data
+from bninit.verbs.bench import contenders as torch_loops
+from bninit.verbs.bench.contenders import (
+    CHECKED_STEPS,
+    Build,
+    Case,
+    LoaderLoop,
+    PlainLoop,
+    UnequalLossesError,
+    check_losses,
+    reference_losses,
+    stack_of,
+)
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])

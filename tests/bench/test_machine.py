@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bninit.bench.machine import Limits
+from bninit.verbs.bench.measure import Limits
 
 
 def test_rates_are_of_operations_and_of_bytes_read_and_written(

@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.bench.case import EPOCH_IMAGES, Case
-from bninit.bench.check import UnequalLossesError, reference_losses
-from bninit.bench.contenders import LOADER, PLAIN, Build, Losses
-from bninit.bench.machine import Machine
-from bninit.bench.measure import Middle, result_of, time_passes
+from bninit.verbs.bench.contenders import (
+    EPOCH_IMAGES,
+    LOADER,
+    PLAIN,
+    Build,
+    Case,
+    Losses,
+    UnequalLossesError,
+    reference_losses,
+)
+from bninit.verbs.bench.measure import Machine, Middle, result_of, time_passes
 
 
 class Clockwork:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bninit.bench.case import EPOCH_IMAGES
-from bninit.bench.scaling import Grid, bytes_held, measure_growth
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
+from bninit.verbs.bench.contenders import EPOCH_IMAGES
+from bninit.verbs.bench.measure import Grid, bytes_held, measure_growth
 
 GRID = Grid(
     stacks=(1, 2, 4),

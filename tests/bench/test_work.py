@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from bninit.bench.work import step_work
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
+from bninit.verbs.bench.contenders import step_work
 
 BATCH = 12
 

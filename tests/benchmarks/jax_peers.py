@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bninit.bench.case import LEARNING_RATE, MOMENTUM, Case
-from bninit.bench.contenders import Build, Losses
+from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Build, Case, Losses
 
 Arrays = dict[str, Any]
 

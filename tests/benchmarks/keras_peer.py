@@ -11,8 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bninit.bench.case import LEARNING_RATE, MOMENTUM, Case
-from bninit.bench.contenders import Losses
+from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Case, Losses
 
 
 class KerasFit:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from bninit.bench.case import LEARNING_RATE, MOMENTUM, Case
-from bninit.bench.contenders import Losses
+from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Case, Losses
 
 
 class LightningFit:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bninit import benchmark
-from bninit.bench.contenders import Build
-from bninit.views.benchmark import print_bench
+from bninit.verbs.bench import bench as benchmark
+from bninit.verbs.bench.contenders import Build
+from bninit.verbs.bench.tables import print_bench
 
 NETWORKS = 10
 """In the stack and under vmap."""

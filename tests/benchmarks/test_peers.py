@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from bninit.bench.case import Case
-from bninit.bench.check import check_losses
 from bninit.data.load import Data
+from bninit.verbs.bench.contenders import Case, check_losses
 
 pytestmark = [
     pytest.mark.peers,

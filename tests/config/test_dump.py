@@ -6,8 +6,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bninit.config import config_from_dict, config_to_yaml, load_config, parse_yaml, to_yaml
-from bninit.config.source import Place
+from bninit.config import (
+    config_from_dict,
+    config_to_yaml,
+    load_config,
+    parse_yaml,
+    to_yaml,
+)
+from bninit.fields import Place
 
 
 def test_a_dump_is_fully_resolved_and_reads_back(tmp_path: Path) -> None:

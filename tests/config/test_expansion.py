@@ -11,20 +11,22 @@ from hypothesis import strategies as st
 
 from bninit.config import (
     Config,
-    StudyArm,
-    StudyConfig,
     arm_id,
-    arm_value,
     config_from_dict,
-    expand,
     leaf_values,
+)
+from bninit.errors import ConfigError
+from bninit.fields import Plain
+from bninit.verbs.study.expand import (
+    StudyArm,
+    arm_value,
+    expand,
     level_scores,
     matches,
     sides_of,
-    study_from_dict,
 )
-from bninit.config.source import Plain
-from bninit.errors import ConfigError
+from bninit.verbs.study.load import study_from_dict
+from bninit.verbs.study.schema import StudyConfig
 
 
 def study(experiments: object, **keys: object) -> StudyConfig:

@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 
-from bninit.config import Config, arm_dict, arm_id, canonical_json, config_from_dict, leaf_values
-from bninit.config.fields import OneOf, Section
+from bninit.config import (
+    Config,
+    arm_dict,
+    arm_id,
+    canonical_json,
+    config_from_dict,
+    leaf_values,
+)
 from bninit.errors import ConfigError
+from bninit.fields import OneOf, Section
 
 UNDECISIVE = {
     "name",

@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bninit.config import config_from_dict, config_to_yaml, json_schema, parse_yaml, starter
-from bninit.config.source import Place
+from bninit.config import (
+    config_from_dict,
+    config_to_yaml,
+    json_schema,
+    parse_yaml,
+    starter,
+)
 from bninit.errors import ConfigError
+from bninit.fields import Place
 
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -9,11 +9,9 @@ import pytest
 from pydantic import Field
 
 from bninit.config import from_values, load_config, load_model, parse_yaml
-from bninit.config.fields import Section
 from bninit.config.load import MAX_PROBLEMS
-from bninit.config.nearest import nearest
-from bninit.config.source import Place
 from bninit.errors import ConfigError, Problem
+from bninit.fields import Place, Section, nearest
 
 ISSUE_EXAMPLE = """\
 name: bn-pre

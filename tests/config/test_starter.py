@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from bninit.config import Config, config_from_dict, load_config, starter
-from bninit.config.nearest import all_keys
 from bninit.errors import ConfigError
+from bninit.fields import all_keys
 
 
 def test_the_starter_loads_as_it_stands_and_changes_nothing(tmp_path: Path) -> None:

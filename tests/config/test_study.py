@@ -13,19 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bninit.config import (
-    MetricInfo,
-    Override,
-    StudyConfig,
-    expand,
-    load_study,
-    parse_yaml,
-    study_from_dict,
-    study_json_schema,
-    study_to_yaml,
-)
-from bninit.config.source import Place, Plain
+from bninit.config import Override, parse_yaml
 from bninit.errors import ConfigError
+from bninit.fields import Place, Plain
+from bninit.verbs.study.expand import expand
+from bninit.verbs.study.load import load_study, study_from_dict, study_to_yaml
+from bninit.verbs.study.schema import MetricInfo, StudyConfig, study_json_schema
 
 METRICS = {
     "test_accuracy": MetricInfo(),

@@ -13,9 +13,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bninit.analysis.metrics import METRICS
-from bninit.config import expand, load_config, load_study
+from bninit.config import load_config
 from bninit.errors import ConfigError, Problem
+from bninit.metrics import METRICS
+from bninit.verbs.study.expand import expand
+from bninit.verbs.study.load import load_study
 
 FEW = settings(
     deadline=None,

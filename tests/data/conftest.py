@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bninit.data import locations
+from bninit.data import catalog as locations
 from bninit.data.catalog import DATASETS, Dataset
-from bninit.data.images import RawImages
+from bninit.data.files import RawImages
 
 _GIVEN_DATA_DIR = os.environ.get("BNINIT_DATA_DIR")
 _NOWHERE = "http://127.0.0.1:9/"

@@ -31,7 +31,7 @@ def test_default_validation_part_leaves_images_to_train_on(dataset: Any) -> None
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])
 def test_torchvision_has_the_class_and_its_four_files(name: str) -> None:
-    from bninit.data.torchvision_sets import idx_files, known_md5s
+    from bninit.data.files import idx_files, known_md5s
 
     assert {file.compressed for file in idx_files(DATASETS[name])} == set(
         known_md5s(DATASETS[name])

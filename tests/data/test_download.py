@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from bninit.data.catalog import MissingDataError
 from bninit.data.download import download_damaged, download_missing
-from bninit.data.faults import MissingDataError
-from bninit.data.torchvision_sets import read_folder
+from bninit.data.files import read_folder
 
 
 def _names(folder: Path) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bninit.data.faults import DamagedDataError
-from bninit.data.idx import IdxFile, is_verified, read_idx
+from bninit.data.catalog import DamagedDataError
+from bninit.data.files import IdxFile, is_verified, read_idx
 from bninit.errors import DataError
 
 LABELS = IdxFile("labels-idx1-ubyte", (5,))

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from bninit.data.images import RawImages
+from bninit.data.files import RawImages
 
 
 def _images() -> list[np.ndarray]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from bninit.data.catalog import DATASETS
-from bninit.data.faults import DamagedDataError, MissingDataError
-from bninit.data.inventory import fetch, inventory, verify
+from bninit.data.catalog import DATASETS, DamagedDataError, MissingDataError
+from bninit.data.load import fetch, inventory, verify
 from bninit.errors import DataError
 
 

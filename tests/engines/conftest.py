@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from bninit.config import Config, config_from_dict
-from bninit.engines.driver import train_jobs
-from bninit.engines.interface import Engine
+from bninit.engines.driver import Outcome, train_jobs
 from bninit.engines.local import LocalEngine
-from bninit.engines.plan import Job
-from bninit.engines.stacks import Outcome
+from bninit.engines.plan import Engine, Job
 from bninit.engines.watcher import Silent
 
 

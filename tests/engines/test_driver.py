@@ -11,14 +11,13 @@ import torch
 from kept import results, resumptions
 
 from bninit.config import Config
-from bninit.engines import execute
+from bninit.engines import local as execute
 from bninit.engines.driver import MOST_LOSSES
-from bninit.engines.interface import Lost, Message, StackTask
 from bninit.engines.local import LocalEngine
-from bninit.engines.plan import Job
+from bninit.engines.plan import Job, Lost, Message, StackTask
 from bninit.errors import StoreError, TrainingError
 from bninit.store import RunWriter, run_folder
-from bninit.store.locks import RunLock
+from bninit.store.files import RunLock
 
 MakeConfig = Callable[..., Config]
 

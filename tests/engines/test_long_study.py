@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bninit.studies import open_study
+from bninit.verbs.study.run import open_study
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ TRAIN = """
 import json, time
 from pathlib import Path
 from bninit.engines.watcher import Silent
-from bninit.studies import run_study
+from bninit.verbs.study.run import run_study
 
 def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20

@@ -13,8 +13,8 @@ from bninit.engines.plan import (
     largest_stack,
     plan_stacks,
     stack_key,
+    train_settings_of,
 )
-from bninit.engines.settings import train_settings_of
 from bninit.errors import DeviceError
 from bninit.nets.architecture import Architecture
 

@@ -28,9 +28,15 @@ from running import bninit
 
 from bninit.config import Config, config_from_dict
 from bninit.engines import ray as engine
-from bninit.engines.interface import StackTask
-from bninit.engines.plan import MOST_ON_CUDA, Job, stacks_per_gpu
-from bninit.engines.settings import data_key_of, plan_of, train_settings_of
+from bninit.engines.plan import (
+    MOST_ON_CUDA,
+    Job,
+    StackTask,
+    data_key_of,
+    plan_of,
+    stacks_per_gpu,
+    train_settings_of,
+)
 from bninit.errors import UserError
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -382,7 +388,7 @@ def test_without_the_package_it_is_told_how_to_get_it(
 
 
 def test_slots_are_what_all_resources_suffice_for() -> None:
-    from bninit.engines.ray_cluster import most_of, num_slots
+    from bninit.engines.ray import most_of, num_slots
 
     nodes = [
         {"Resources": {"CPU": 8.0, "GPU": 2.0}},

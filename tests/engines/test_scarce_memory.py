@@ -28,7 +28,7 @@ from bninit.config import config_from_dict
 from bninit.engines.driver import train_jobs
 from bninit.engines.local import LocalEngine
 from bninit.engines.plan import Job
-from bninit.engines.settings import data_key_of
+from bninit.engines.plan import data_key_of
 from bninit.engines.watcher import Silent
 
 class Telling(Silent):

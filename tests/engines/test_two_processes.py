@@ -19,7 +19,7 @@ TRAIN = """
 import json, sys, time
 from pathlib import Path
 from bninit.engines.watcher import Silent
-from bninit.studies import run_study
+from bninit.verbs.study.run import run_study
 
 class Telling(Silent):
     def epoch(self, record, *, stack):

@@ -13,10 +13,19 @@ import torch
 
 from bninit.config import Config
 from bninit.data.load import Data, load
-from bninit.engines.execute import execute
-from bninit.engines.interface import Began, Ended, Failed, Message, Recorded, StackTask
-from bninit.engines.plan import Job
-from bninit.engines.settings import data_key_of, plan_of, train_settings_of
+from bninit.engines.local import execute
+from bninit.engines.plan import (
+    Began,
+    Ended,
+    Failed,
+    Job,
+    Message,
+    Recorded,
+    StackTask,
+    data_key_of,
+    plan_of,
+    train_settings_of,
+)
 from bninit.engines.worker import DataArrays, StackWorker
 from bninit.errors import UserError
 from bninit.training.records import CutRecord, EpochRecord

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bninit.nets.batch_norm import CUMULATIVE, EMA, POPULATION, BatchNorm
+from bninit.nets.norm import CUMULATIVE, EMA, POPULATION, BatchNorm
 
 NUM_REPLICAS, NUM_FEATURES, BATCH = 3, 5, 7
 

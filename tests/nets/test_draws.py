@@ -12,9 +12,8 @@ import scipy.stats
 import torch
 from torch.nn import init
 
-from bninit.nets.draws import draw_bias, draw_weight
-from bninit.nets.initialisers import SCHEMES
-from bninit.nets.laws import TRUNCATED_SD, weight_limit, weight_sd
+from bninit.nets.initialisers import SCHEMES, TRUNCATED_SD, weight_limit, weight_sd
+from bninit.nets.start import draw_bias, draw_weight
 from bninit.training.seeding import generator, weight_draws, weight_stream
 
 SHAPES = [(784, 256), (256, 256), (100, 300)]

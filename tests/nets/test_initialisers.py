@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, SCHEMES
-from bninit.nets.laws import weight_limit, weight_sd
+from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, SCHEMES, weight_limit, weight_sd
 
 FAN_BASED = {
     "lecun_normal",

@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from bninit.nets.architecture import Architecture
-from bninit.nets.inventory import (
+from bninit.nets.architecture import (
     NO_BIAS,
     NOT_AFFINE,
+    Architecture,
     num_tracked,
     num_trained,
     parameter_rows,

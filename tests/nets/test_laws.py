@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bninit.nets.initialisers import BIAS_SCHEMES, SCHEMES, Parameters
-from bninit.nets.laws import bias_law, weight_law
+from bninit.nets.initialisers import BIAS_SCHEMES, SCHEMES, Parameters, bias_law, weight_law
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bninit.nets.loss import cross_entropy, example_losses
+from bninit.nets.layers import cross_entropy, example_losses
 
 
 def drawn(

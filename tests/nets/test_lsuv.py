@@ -9,8 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bninit.nets.draws import draw_weight
-from bninit.nets.lsuv import lsuv_scale
+from bninit.nets.start import draw_weight, lsuv_scale
 from bninit.training.seeding import generator, weight_draws
 
 WIDTHS = [20, 30, 25, 30, 10]

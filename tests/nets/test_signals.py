@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.loss import cross_entropy
+from bninit.nets.layers import cross_entropy
 from bninit.nets.reference import build_sequential
 from bninit.nets.signals import read_signals
 from bninit.nets.stack import StackedMLP

@@ -9,13 +9,19 @@ import torch
 from torch.nn import functional as F
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.directions import Direction, filter_normalized_direction, linear_names
 from bninit.nets.products import BF16, FULL
 from bninit.nets.reference import build_sequential
-from bninit.nets.slices import BATCH, RUNNING, slice_losses
 from bninit.nets.stack import StackedMLP
 from bninit.training.evaluation import evaluate
 from bninit.training.seeding import direction_draws
+from bninit.verbs.landscape.evaluate import (
+    BATCH,
+    RUNNING,
+    Direction,
+    filter_normalized_direction,
+    linear_names,
+    slice_losses,
+)
 
 BuildStack = Callable[..., StackedMLP]
 WIDTHS = (6, 9, 7, 10)

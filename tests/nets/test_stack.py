@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
-from bninit.nets.loss import cross_entropy
+from bninit.nets.layers import cross_entropy
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 

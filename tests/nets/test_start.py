@@ -11,7 +11,7 @@ import torch
 
 from bninit.nets.architecture import Architecture
 from bninit.nets.initialisers import SCHEMES, Parameters
-from bninit.nets.loss import cross_entropy
+from bninit.nets.layers import cross_entropy
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, Start, draw_start, stack
 from bninit.training.seeding import bias_draws, generator, weight_draws

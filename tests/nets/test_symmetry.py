@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bninit.nets.symmetry import distinct_units
+from bninit.nets.signals import distinct_units
 
 
 def _state(hidden: torch.Tensor, bias: torch.Tensor | None = None) -> dict[str, torch.Tensor]:

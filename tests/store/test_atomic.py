@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bninit.errors import StoreError
-from bninit.store.atomic import (
+from bninit.store.files import (
     make_durable,
     make_folder,
     remove,

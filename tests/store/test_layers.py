@@ -15,9 +15,9 @@ import bninit
 from bninit.config import Config, ProbesConfig, arm_id, config_from_dict
 from bninit.errors import StoreError
 from bninit.store import Run, RunWriter, is_finished
+from bninit.store.files import DamagedFileError
 from bninit.store.inspection import inspect
 from bninit.store.layers import COLUMNS, decode_layers, encode_layers
-from bninit.store.reading import DamagedFileError
 from bninit.training.records import LayerRows
 
 Results = Callable[[Path], dict[str, bytes]]

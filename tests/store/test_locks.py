@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from bninit.errors import StoreError
-from bninit.store.locks import RunLock, is_locked
+from bninit.store.files import RunLock, is_locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from bninit.store.locks import RunLock
+from bninit.store.files import RunLock
 lock = RunLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bninit.store.files import DamagedFileError
 from bninit.store.metrics import (
     COLUMNS,
     HEADER,
@@ -25,7 +26,6 @@ from bninit.store.metrics import (
     records_of,
     row_of,
 )
-from bninit.store.reading import DamagedFileError
 from bninit.training.records import EpochMetrics
 
 HERE = Path("metrics.csv")

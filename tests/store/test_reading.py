@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bninit.errors import StoreError
-from bninit.store.reading import MAX_JSON_BYTES, DamagedFileError, need_bytes, read_bytes, read_json
+from bninit.store.files import (
+    MAX_JSON_BYTES,
+    DamagedFileError,
+    need_bytes,
+    read_bytes,
+    read_json,
+)
 
 
 def test_nothing_is_nothing_or_damage(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bninit.store.reading import DamagedFileError
+from bninit.store.files import DamagedFileError
 from bninit.store.steps import decode, encode
 
 HERE = Path("steps.npy")

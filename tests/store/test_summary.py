@@ -16,7 +16,7 @@ from torch import nn
 
 from bninit.config import Config, arm_id
 from bninit.errors import StoreError
-from bninit.store.reading import DamagedFileError
+from bninit.store.files import DamagedFileError
 from bninit.store.summary import (
     check_owner,
     count_numbers,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load as torch_load
 from safetensors.torch import save as torch_save
 
-from bninit.store.reading import DamagedFileError
+from bninit.store.files import DamagedFileError
 from bninit.store.tensors import decode, encode, to_torch
 
 HERE = Path("final.safetensors")

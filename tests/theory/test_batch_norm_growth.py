@@ -14,7 +14,7 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.signals import read_signals
 from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.theory.batch_norm import gradient_growth, sphere_mean, sphere_pair_mean
-from bninit.theory.functions import function_of
+from bninit.theory.gaussian import function_of
 from bninit.training.seeding import bias_draws, weight_draws
 
 

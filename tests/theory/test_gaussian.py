@@ -11,9 +11,10 @@ import pytest
 from scipy import integrate, special
 
 from bninit.nets.activations import ACTIVATIONS
-from bninit.theory.functions import Floats, function_of
 from bninit.theory.gaussian import (
+    Floats,
     along_kernel,
+    function_of,
     gaussian_mean,
     kernel,
     pair_means,

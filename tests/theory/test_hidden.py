@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.laws import weight_law
-from bninit.theory.batch_kernel import Signal
+from bninit.nets.initialisers import weight_law
 from bninit.theory.batch_norm import gradient_growth
-from bninit.theory.functions import function_of
-from bninit.theory.hidden import back, hidden_kinds, norm_of
+from bninit.theory.gaussian import function_of
+from bninit.theory.layers import Signal, back, hidden_kinds, norm_of
 from bninit.theory.prediction import LayerLaws, predict
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate
 
 from bninit.nets.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
-from bninit.nets.laws import weight_law
+from bninit.nets.initialisers import weight_law
 from bninit.theory.mean_field import (
     chi,
     correlation_after,

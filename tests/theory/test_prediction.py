@@ -13,11 +13,10 @@ import torch
 
 from bninit.data.load import Data, load
 from bninit.nets.architecture import Architecture
-from bninit.nets.initialisers import Parameters
-from bninit.nets.laws import bias_law, weight_law
+from bninit.nets.initialisers import Parameters, bias_law, weight_law
 from bninit.nets.signals import LayerSignals, read_signals
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.theory.batch_kernel import Signal, normalize
+from bninit.theory.layers import Signal, normalize
 from bninit.theory.prediction import LayerLaws, LayerPrediction, predict
 from bninit.training.seeding import bias_draws, weight_draws
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bninit.training.batches import batches, epoch_order, num_steps
 from bninit.training.seeding import generator
+from bninit.training.steps import batches, epoch_order, num_steps
 
 
 # Notes N9: 100 points in batches of 4 are 25 iterations.

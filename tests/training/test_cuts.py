@@ -13,9 +13,8 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.optimisers import OptimiserSettings, Schedule
 from bninit.training.records import CutRecord, EpochRecord
-from bninit.training.schedules import Schedule
 
 Tell = Callable[..., list[Any]]
 STEPS = 3

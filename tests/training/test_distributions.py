@@ -11,9 +11,8 @@ from scipy.linalg import subspace_angles, svdvals
 from torch import Tensor
 
 from bninit.nets.activations import ACTIVATIONS
-from bninit.training import distributions
-from bninit.training.distributions import PERCENTILES
-from bninit.training.moments import chosen_layers, per_network
+from bninit.training import probes as distributions
+from bninit.training.probes import PERCENTILES, chosen_layers, per_network
 
 
 @pytest.fixture

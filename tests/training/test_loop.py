@@ -18,9 +18,8 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.optimisers import OptimiserSettings, Schedule
 from bninit.training.records import EpochRecord, FinalRecord
-from bninit.training.schedules import Schedule
 from bninit.training.seeding import generator
 
 MakeData = Callable[..., Data]

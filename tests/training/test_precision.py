@@ -11,8 +11,7 @@ import torch
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.products import BF16
-from bninit.training.loop import ReplicaPlan, TrainSettings
-from bninit.training.session import Session
+from bninit.training.loop import ReplicaPlan, Session, TrainSettings
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])

@@ -17,11 +17,16 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.training.distributions import PERCENTILES
-from bninit.training.moments import WHOLE, Moment, Reading
-from bninit.training.normalization import NUM_VALIDATION, POPULATION_BATCHES
-from bninit.training.probes import PROBES
-from bninit.training.running import Shadows
+from bninit.training.probes import (
+    NUM_VALIDATION,
+    PERCENTILES,
+    POPULATION_BATCHES,
+    PROBES,
+    WHOLE,
+    Moment,
+    Reading,
+    Shadows,
+)
 from bninit.training.seeding import bias_draws, weight_draws
 
 NUM = 60

@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.config import probes as config
-from bninit.config.probes import GROUPS
+from bninit.config import schema as config
+from bninit.config.schema import GROUPS
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.moments import WHOLE
 from bninit.training.optimisers import OptimiserSettings
-from bninit.training.probe_schedule import EVERY_EPOCH, is_probed_epoch, probed_steps
-from bninit.training.probes import PROBES
-from bninit.training.probing import ProbeSettings, rows_of
+from bninit.training.probes import PROBES, WHOLE
+from bninit.training.probing import (
+    EVERY_EPOCH,
+    ProbeSettings,
+    is_probed_epoch,
+    probed_steps,
+    rows_of,
+)
 from bninit.training.records import Checkpoint, CutRecord, LayerRows
 
 Tell = Callable[..., list[Any]]

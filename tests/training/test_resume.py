@@ -13,8 +13,7 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings
-from bninit.training.schedules import Schedule
+from bninit.training.optimisers import OptimiserSettings, Schedule
 
 Tell = Callable[..., list[Any]]
 

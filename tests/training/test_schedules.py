@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR
 
-from bninit.training.schedules import SCHEDULES, Schedule, learning_rate
+from bninit.training.optimisers import SCHEDULES, Schedule, learning_rate
 
 NUM_EPOCHS = 12
 

@@ -19,7 +19,7 @@ from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.evaluation import collect_population_statistics
 from bninit.training.optimisers import OptimiserSettings, build_optimiser
 from bninit.training.seeding import bias_draws, weight_draws
-from bninit.training.step import train_step
+from bninit.training.steps import train_step
 
 NUM_REPLICAS, NUM_EXAMPLES, BATCH = 2, 36, 9
 

@@ -15,13 +15,9 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.stack import StackedMLP
 from bninit.training import steps as steps_module
-from bninit.training.batches import batches, epoch_order
-from bninit.training.loop import ReplicaPlan, TrainSettings
-from bninit.training.optimisers import Optimiser, OptimiserSettings, build_optimiser
-from bninit.training.schedules import Schedule
-from bninit.training.session import Session
-from bninit.training.step import train_step
-from bninit.training.steps import CAPTURED, PLAIN, Steps, ways
+from bninit.training.loop import ReplicaPlan, Session, TrainSettings
+from bninit.training.optimisers import Optimiser, OptimiserSettings, Schedule, build_optimiser
+from bninit.training.steps import CAPTURED, PLAIN, Steps, batches, epoch_order, train_step, ways
 
 MakeData = Callable[..., Data]
 RUNNING = ("ema", "cumulative", "population")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bninit.analysis.portraits import portrait
-from bninit.config import StudyArm, expand, study_from_dict
-from bninit.views.arm_looks import (
+from bninit.show.charts import PLACEMENT_COLOURS
+from bninit.verbs.study.evidence import portrait
+from bninit.verbs.study.expand import StudyArm, expand
+from bninit.verbs.study.load import study_from_dict
+from bninit.verbs.study.pictures import (
+    MOST_IN_A_PANEL,
     Look,
     arm_colours,
     arm_label,
     colour_class,
+    panel_groups,
     panel_styles,
     side_looks,
 )
-from bninit.views.experiment_pictures import MOST_IN_A_PANEL, panel_groups
-from bninit.views.palette import PLACEMENT_COLOURS
 
 if TYPE_CHECKING:
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.run import StudyResult
 
 
 def arms(**over: list[Any]) -> list[StudyArm]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from bninit.views.axes import (
+from bninit.show.charts import (
     accuracy_bottom,
     label_lines,
     loss_limits,

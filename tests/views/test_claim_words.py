@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bninit.views import claim_words
+from bninit.verbs.study import words as claim_words
 
 if TYPE_CHECKING:
-    from bninit.analysis.claims import ClaimResult
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.decide import ClaimResult
+    from bninit.verbs.study.run import StudyResult
 
 
 def with_numbers(result: StudyResult, claim: str, **numbers: Any) -> ClaimResult:

@@ -10,12 +10,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.image import imread
 
-from bninit.analysis.compare import compare_arms
-from bninit.analysis.comparison import Comparison
-from bninit.analysis.frame import arms_of
-from bninit.views.compare_pictures import pictures, styles_of, times_figure
-from bninit.views.difference_picture import differences_figure
-from bninit.views.palette import PLACEMENT_COLOURS
+from bninit.arms import arms_of
+from bninit.show.charts import PLACEMENT_COLOURS
+from bninit.verbs.compare.compare import Comparison, compare_arms
+from bninit.verbs.compare.pictures import differences_figure, pictures, styles_of, times_figure
 
 PRE = ("model.norm.placement=pre",)
 ZEROS = ("model.init={scheme: zeros}",)

@@ -13,18 +13,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bninit.analysis.compare import compare_arms
-from bninit.analysis.comparison import FIGURES, TIMES, Comparison
-from bninit.analysis.frame import arms_of
-from bninit.views.compare_report import (
+from bninit.arms import arms_of
+from bninit.verbs.compare.compare import FIGURES, TIMES, Comparison, compare_arms
+from bninit.verbs.compare.tables import (
     again,
     csv_text,
     json_text,
     markdown_text,
     print_comparison,
     runs_csv_text,
+    tables_of,
 )
-from bninit.views.compare_tables import tables_of
 
 
 @pytest.fixture

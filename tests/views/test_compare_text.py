@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from bninit.analysis.comparison import SHARED_CLOCK, ComparedArm, Difference
-from bninit.analysis.metrics import METRICS
-from bninit.analysis.spread import Spread
-from bninit.analysis.statistics import Estimate
-from bninit.views.compare_text import (
+from bninit.metrics import METRICS
+from bninit.stats import Estimate, Spread
+from bninit.verbs.compare.compare import SHARED_CLOCK, ComparedArm, Difference
+from bninit.verbs.compare.tables import (
     difference_text,
     figure_text,
     interval_text,

@@ -5,8 +5,8 @@ import json
 
 from rich.console import Console
 
-from bninit.data.inventory import InventoryRecord
-from bninit.views.data_sets import print_data_sets
+from bninit.data.load import InventoryRecord
+from bninit.verbs.data import print_data_sets
 
 READY = InventoryRecord(
     "mnist", "digits", "ready", "/a/" + "long/" * 20, 70_000, 11, "ab", None, None

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bninit.analysis.landscapes import Landscape, LandscapeRun
-from bninit.views.landscape_pictures import gradient_figure, lines_figure, pictures
-from bninit.views.landscape_planes import planes_figure
-from bninit.views.landscape_tables import csv_texts, json_text, number, print_landscape
-from bninit.views.palette import assign_styles
+from bninit.show.charts import assign_styles
+from bninit.verbs.landscape.landscape import Landscape, LandscapeRun
+from bninit.verbs.landscape.pictures import gradient_figure, lines_figure, pictures, planes_figure
+from bninit.verbs.landscape.tables import csv_texts, json_text, number, print_landscape
 
 SIDE = np.linspace(-1.0, 1.0, 5)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from bninit.views.palette import (
+from bninit.show.charts import (
     BLACK,
     BLUE,
     COLOURS,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bninit.show.progress import TrainingProgress
 from bninit.training.records import Checkpoint, EpochMetrics, EpochRecord, ReplicaEpoch
-from bninit.views.progress import TrainingProgress
 
 NAN = math.nan
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

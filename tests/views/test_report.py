@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bninit.views.report import write_report
+from bninit.verbs.study.report import write_report
 
 if TYPE_CHECKING:
-    from bninit.analysis.claims import Side
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.decide import Side
+    from bninit.verbs.study.run import StudyResult
 
 VOID = {"meta", "link", "br", "img", "line", "rect", "circle", "path"}
 
@@ -144,7 +144,7 @@ def test_conditions_and_provenance_are_told(page: Page, tiny_study: StudyResult)
 
 
 def test_the_study_can_be_saved_from_the_page(page: Page, tiny_study: StudyResult) -> None:
-    from bninit.config import load_study
+    from bninit.verbs.study.load import load_study
 
     (link,) = [a for a in page.all("a") if "download" in a]
     head, _, data = link["href"].partition("base64,")
@@ -175,7 +175,7 @@ def test_an_arm_that_always_diverged_is_named_where_its_curve_would_be(page: Pag
 def test_missing_networks_are_told_and_cost_their_seed(
     tiny_study: StudyResult, study_file: Path, tmp_path: Path
 ) -> None:
-    from bninit.studies import run_study
+    from bninit.verbs.study.run import run_study
 
     shutil.copytree(study_file.parent / "runs", tmp_path / "runs")
     arm = next(arm for arm in tiny_study.arms if arm.experiment == "placement")
@@ -189,7 +189,7 @@ def test_missing_networks_are_told_and_cost_their_seed(
 
 
 def test_nothing_trained_gives_a_page_all_the_same(study_file: Path, tmp_path: Path) -> None:
-    from bninit.studies import run_study
+    from bninit.verbs.study.run import run_study
 
     result = run_study(study_file, runs_dir=tmp_path / "runs", only_read=True)
     page = Page(write_report(result, path=tmp_path / "page.html").read_text())

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from bninit.views.report import write_report
+from bninit.verbs.study.report import write_report
 
 if TYPE_CHECKING:
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.run import StudyResult
 
 pytestmark = pytest.mark.browser
 

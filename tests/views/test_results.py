@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bninit.analysis.arms import summarise_arms
-from bninit.views.results import (
+from bninit.arms import summarise_arms
+from bninit.verbs.train.tables import (
     CENSORED_REMARK,
     LEFT_OUT_REMARK,
     MEDIAN_REMARK,

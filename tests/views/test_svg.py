@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bninit.views.palette import LINE_STYLES, MARKERS
-from bninit.views.svg import Drawing, Scale, dash_of, scale_over, tick_labels
+from bninit.show.charts import LINE_STYLES, MARKERS
+from bninit.verbs.study.pictures import Drawing, Scale, dash_of, scale_over, tick_labels
 
 
 @given(

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bninit.nets.architecture import Architecture
-from bninit.nets.inventory import parameter_rows
-from bninit.views.tables import RunPage, RunRow, parameter_table, run_panel, runs_table
+from bninit.nets.architecture import Architecture, parameter_rows
+from bninit.show.tables import RunPage, RunRow, parameter_table, run_panel, runs_table
 
 
 def shown(what: RenderableType, *, width: int = 120) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bninit.analysis.spread import spread
-from bninit.views import text
+from bninit.show import words as text
+from bninit.stats import spread
 
 
 @pytest.mark.parametrize(

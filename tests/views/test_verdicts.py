@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from bninit.studies import verdict_rows
-from bninit.views.verdicts import (
+from bninit.verbs.study.run import verdict_rows
+from bninit.verbs.study.tables import (
     FORMATS,
     counts_line,
     csv_text,
@@ -22,7 +22,7 @@ from bninit.views.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from bninit.studies import StudyResult
+    from bninit.verbs.study.run import StudyResult
 
 
 def printed(result: StudyResult, *, width: int = 100, form: str = "table") -> str:

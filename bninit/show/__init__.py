@@ -1,0 +1,1 @@
+"""What people see: words, tables, charts and progress, shared by the verbs."""

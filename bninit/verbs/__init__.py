@@ -1,0 +1,1 @@
+"""One room a verb: what it computes, and how that looks."""
