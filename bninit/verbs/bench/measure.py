@@ -158,7 +158,8 @@ class Row:
     Attributes:
         name: Who.
         num_networks: Networks that it trains together.
-        seconds: For an epoch of `EPOCH_IMAGES` images and one network, scaled from the steps that were timed.
+        seconds: For an epoch of `EPOCH_IMAGES` images and one network, scaled from the steps that
+            were timed.
         against_plain: These seconds over those of the plain loop, repeat by repeat; None without
             a plain loop.
         against_loader: The same against the loop with a DataLoader.
