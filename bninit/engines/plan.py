@@ -19,9 +19,9 @@ from bninit.nets.products import FULL, PRECISIONS, TF32
 from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
 from bninit.training.optimisers import OptimiserSettings, Schedule
+from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.probing import ProbeSettings
 from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord
-from bninit.training.settings import ReplicaPlan, TrainSettings
 
 MOST_ON_CPU = 16
 """Networks in a stack on the CPU: beyond this, more of them bring little and leave the caches."""

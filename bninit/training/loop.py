@@ -18,6 +18,7 @@ from bninit.nets.stack import StackedMLP
 from bninit.nets.start import draw_start, stack
 from bninit.training.evaluation import collect_population_statistics, evaluate
 from bninit.training.optimisers import Optimiser, build_optimiser, learning_rate, load_optimiser
+from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.probing import Prober, Unprobed
 from bninit.training.records import (
     Checkpoint,
@@ -29,7 +30,6 @@ from bninit.training.records import (
     ReplicaEpoch,
 )
 from bninit.training.seeding import bias_draws, weight_draws
-from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.steps import Steps, epoch_order
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.training.loop import Session
+from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.probes import AlongGradient, lengths_for, measure_along_gradient
 from bninit.training.probing import Unprobed
-from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.steps import gather
 
 

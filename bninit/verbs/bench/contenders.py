@@ -20,8 +20,8 @@ from bninit.nets.reference import build_sequential
 from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.loop import Session
 from bninit.training.optimisers import OptimiserSettings
+from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.seeding import bias_draws, weight_draws
-from bninit.training.settings import ReplicaPlan, TrainSettings
 from bninit.training.steps import epoch_order
 
 if TYPE_CHECKING:

@@ -34,9 +34,9 @@ from bninit.nets.layers import example_losses
 from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 from bninit.store.networks import architecture_of, dtype_of
+from bninit.training.plan import ReplicaPlan
 from bninit.training.replay import MeasuredStep, replay
 from bninit.training.seeding import direction_draws
-from bninit.training.settings import ReplicaPlan
 
 Direction = dict[str, Tensor]
 """From a parameter's name in ``nn.Sequential`` to a change of it; others do not change."""

@@ -1,4 +1,4 @@
-"""What a training is asked to do, in plain values."""
+"""What a training is to do, in plain values."""
 
 from __future__ import annotations
 

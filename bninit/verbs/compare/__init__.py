@@ -1,0 +1,1 @@
+"""``bninit compare``."""
