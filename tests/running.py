@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import subprocess
@@ -10,7 +11,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import typer.main
+
 from bninit.cli.app import main
+
+_get_command = functools.cache(typer.main.get_command)
+"""Builds the commands once: that takes longer than most of what they are asked to do here."""
 
 
 def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -23,6 +29,7 @@ def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         contextlib.redirect_stderr(err),
         mock.patch.object(sys, "argv", ["bninit", *arguments]),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
+        mock.patch.object(typer.main, "get_command", _get_command),
     ):
         try:
             main()
