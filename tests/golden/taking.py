@@ -90,7 +90,10 @@ def take_run(run: bninit.Run) -> dict[str, Any]:
         "steps": np.load(run.folder / "steps.npy").tolist(),
         "summary": without_times(dict(summary)),
         "weights": {
-            name: [float(np.sum(value, dtype=float)), float(np.sum(value.astype(float) ** 2))]
+            name: [
+                float(np.sum(np.abs(value), dtype=float)),
+                float(np.sum(value.astype(float) ** 2)),
+            ]
             for name, value in sorted(load_file(run.folder / "final.safetensors").items())
         },
     }
@@ -193,14 +196,17 @@ def differences(then: Any, now: Any, *, rtol: float, at: str = "") -> Iterator[s
                 yield from differences(item, now[key], rtol=rtol, at=f"{at}/{key}")
             else:
                 yield f"{at}/{key} is gone"
+    elif isinstance(then, list) and then and all(is_sentence(item) for item in then):
+        if not now:
+            yield f"{at}: nothing is said"
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for index, (item, other) in enumerate(zip(then, now, strict=True)):
             yield from differences(item, other, rtol=rtol, at=f"{at}[{index}]")
     elif isinstance(then, float) and isinstance(now, int | float):
         if not math.isclose(then, now, rel_tol=rtol, abs_tol=rtol):
             yield f"{at}: {then}, now {now}"
-    elif isinstance(then, str) and isinstance(now, str) and " " in then:
-        if not now:
+    elif is_sentence(then):
+        if not isinstance(now, str) or not now:
             yield f"{at}: nothing is said"
     elif then != now:
         yield f"{at}: {then!r}, now {now!r}"
@@ -213,6 +219,10 @@ def without_pictures() -> Any:
         file.write(b"")
 
     return mock.patch.object(Figure, "savefig", savefig)
+
+
+def is_sentence(value: Any) -> bool:
+    return isinstance(value, str) and " " in value
 
 
 def files_in(folder: Path) -> list[str]:
