@@ -37,7 +37,8 @@ def stored(name: str) -> Any:
 
 def study_arms(path: Path) -> list[tuple[str, str]]:
     """The name and the id of each arm of a study; no public route leads to them."""
-    from bninit.config import expand, load_study
+    from bninit.verbs.study.expand import expand
+    from bninit.verbs.study.load import load_study
 
     return [(arm.config.name, bninit.arm_id(arm.config)) for arm in expand(load_study(path))]
 
