@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
+import math
 import os
 import secrets
 import stat
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -59,14 +63,40 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     write_bytes(path, text.encode(), durable=durable)
 
 
-def write_json(path: Path, value: Mapping[str, object], *, durable: bool = False) -> None:
-    """Write a JSON file, without NaN and infinity, which JSON does not have; see `write_bytes`.
+def json_text(value: object, *, ascii_only: bool = False) -> str:
+    """Format a value as strict JSON, indented by two, with a line break at the end.
+
+    Args:
+        value: Mappings, sequences, NumPy arrays and scalars, dataclasses, dates, text and numbers.
+            Keys keep their order; NaN and infinities, which JSON does not have, become null.
+        ascii_only: Whether to escape all other characters.
 
     Raises:
-        ValueError: A number is not finite.
+        TypeError: Something else is in it.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n", durable=durable)
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    return text + "\n"
+
+
+def _plain(value: object) -> Any:
+    if hasattr(value, "tolist"):  # an array or a scalar of NumPy, which stays unimported here
+        value = value.tolist()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, object], *, durable: bool = False) -> None:
+    """Write a JSON file; see `json_text` and `write_bytes`."""
+    write_text(path, json_text(value), durable=durable)
 
 
 def make_durable(path: Path) -> None:
