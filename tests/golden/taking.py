@@ -1,8 +1,8 @@
 """What is held fast of today's behaviour: taken from a tree here, stored as JSON beside this.
 
-``python tests/golden/taking.py`` stores it anew, where a change was meant. Only the command line
-and what ``bninit`` exports are used, but for `commands` and `study_arms`. The folder ``runs`` was
-written by version 0.1.0 and stays as it is: later versions have to read it.
+``PYTHONPATH=tests python tests/golden/taking.py`` stores it anew, where a change was meant. Only
+the command line and what ``bninit`` exports are used, but for `commands` and `study_arms`. The
+folder ``runs`` was written by version 0.1.0 and stays as it is: later versions have to read it.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def take_verb(name: str, folder: Path) -> dict[str, Any]:
     done = running.bninit(*VERBS[name], cwd=folder)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else None
-    written = [path for path in files_in(folder) if path not in before]
+    written = {path: how for path, how in files_in(folder).items() if path not in before}
     return {"printed": plain(without_times(printed)), "files": written}
 
 
@@ -158,8 +158,8 @@ def finish_cut(folder: Path) -> dict[str, Any]:
     config = str(folder / CUT / "seed-0" / "config.yaml")
     done = running.bninit("train", "--config", config, "--tensorboard", cwd=folder)
     assert done.returncode == 0, done.stderr
-    files = [re.sub(r"events\..*", "events", path) for path in files_in(folder / CUT)]
-    return {"run": take_run(bninit.Run(folder / CUT / "seed-0")), "files": files}
+    run = bninit.Run(folder / CUT / "seed-0")
+    return {"run": take_run(run), "files": files_in(folder / CUT)}
 
 
 def without_times(value: Any) -> Any:
@@ -226,9 +226,10 @@ def is_sentence(value: Any) -> bool:
     return isinstance(value, str) and " " in value
 
 
-def files_in(folder: Path) -> list[str]:
+def files_in(folder: Path) -> dict[str, str]:
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return sorted(str(path.relative_to(folder)) for path in paths)
+    names = sorted(str(path.relative_to(folder)) for path in paths)
+    return {re.sub(r"tfevents.*", "tfevents", name): "written" for name in names}
 
 
 def take_all() -> dict[str, Any]:
