@@ -11,7 +11,7 @@ import pytest
 
 import bninit
 from bninit.engines import driver
-from bninit.engines.plan import Job
+from bninit.engines.interface import Job
 from bninit.errors import UserError
 from bninit.store.output import check_name
 from bninit.verbs.compare.compare import compare, default_name, keep_comparison

@@ -23,10 +23,10 @@ experiments:
 TRAIN = """
 import gc, json, tracemalloc
 import torch
-from bninit.engines.watcher import Silent
+from bninit.engines.interface import NoProgress
 from bninit.verbs.study.run import run_study
 
-class Sampler(Silent):
+class Sampler(NoProgress):
     def __init__(self):
         self.python_bytes, self.num_tensors = [], []
 

@@ -20,7 +20,7 @@ from bninit.cli.options import (
     SetOption,
     overrides,
 )
-from bninit.engines.choice import EngineChoice
+from bninit.engines.interface import EngineChoice
 from bninit.errors import UserError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bninit.engines.choice import ENGINES
+from bninit.engines.interface import ENGINES
 
 if TYPE_CHECKING:
     from bninit.config import Override

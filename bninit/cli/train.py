@@ -19,7 +19,7 @@ from bninit.cli.options import (
     SetOption,
     overrides,
 )
-from bninit.engines.choice import EngineChoice
+from bninit.engines.interface import EngineChoice
 
 
 def train(

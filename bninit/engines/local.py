@@ -1,34 +1,38 @@
-"""Executing a stack: what every engine does where its stacks train."""
+"""The local engine: trains stacks in this process, one at a time."""
 
 from __future__ import annotations
 
 import gc
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import torch
 
 from bninit.config import Config
-from bninit.data.load import Data, load
-from bninit.engines.choice import EngineChoice
-from bninit.engines.plan import (
+from bninit.data.load import Data
+from bninit.engines.interface import (
     LAST,
     Began,
-    DataKey,
     Ended,
+    EngineChoice,
     Failed,
     Message,
     Recorded,
     StackTask,
+)
+from bninit.engines.plan import (
+    DataKey,
+    data_key,
     largest_stack,
+    load_data,
     resolve_device,
+    train_settings_of,
 )
 from bninit.nets.products import forget_use, routes
 from bninit.store.environment import machine
-from bninit.training.loop import train_stack
+from bninit.training.loop import never, train_stack
 from bninit.training.steps import ways
 
 _NO_MEMORY = (
@@ -38,34 +42,19 @@ _NO_MEMORY = (
     "bad_alloc",
     "ALLOC_FAILED",
 )
-"""In the texts of RuntimeErrors, by which torch and its libraries tell that memory is short."""
+"""In the texts of RuntimeErrors of torch and its libraries when memory is short."""
 
 
 def execute(
-    task: StackTask,
-    *,
-    device: torch.device,
-    load: Callable[[DataKey], Data],
-    stop: Callable[[], bool],
+    task: StackTask, *, device: torch.device, data: Callable[[], Data], stop: Callable[[], bool]
 ) -> Iterator[Message]:
-    """Trains a stack.
-
-    Args:
-        task: What to do.
-        device: Where.
-        load: Gives the data on the device.
-        stop: Asked after each step whether to end there.
-
-    Yields:
-        The messages of the stack; see `bninit.engines.plan.Engine.wait`. Between two of them
-        nothing runs.
-    """
+    """Trains a stack, whatever the engine; yields its messages, between which nothing runs."""
     try:
-        data = load(task.data)
+        loaded = data()
         forget_use()
-        yield Began(machine=machine(str(device)), data_checksum=data.checksum)
-        settings = replace(task.settings, device=device)
-        for record in train_stack(settings, task.plans, data, stop=stop):
+        yield Began(machine=machine(str(device)), data_checksum=loaded.checksum)
+        settings = train_settings_of(task.config, device=device)
+        for record in train_stack(settings, task.plans, loaded, stop=stop):
             yield Recorded(record=record, products=routes() | ways())
     except Exception as error:
         failed = Failed(error=error, out_of_memory=is_out_of_memory(error))
@@ -78,14 +67,14 @@ def execute(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory is short, on the CPU or on a GPU."""
+    """Whether an error says that memory is short, on the CPU or on a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def free_memory(error: Exception) -> None:
-    """Give back what a failed training holds: the variables of its frames, and torch's caches."""
+    """Frees what a failed training holds: the variables of its frames, and torch's caches."""
     link: BaseException | None = error
     while link is not None:
         traceback.clear_frames(link.__traceback__)
@@ -97,61 +86,52 @@ def free_memory(error: Exception) -> None:
 
 
 class LocalEngine:
-    """Executes one stack at a time, on one device of this machine.
+    """Executes one stack at a time, on one device of this machine; see `Engine`.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         data_dir: Folder searched first for data sets.
 
     Raises:
-        DeviceError: The device is not there.
+        DeviceError: The device does not exist.
     """
 
     def __init__(self, *, device: str = "auto", data_dir: Path | None = None) -> None:
         self._device = resolve_device(device)
         self._data_dir = data_dir
-        self._data: dict[DataKey, Data] = {}
+        self._data: tuple[DataKey, Data] | None = None
+        self._stop: Callable[[], bool] = never
         self._running: tuple[int, Iterator[Message]] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._running = None
-        self._data = {}
+        self._running = self._data = None
 
     def largest_stack(self, config: Config) -> int:
         """As much as the device's memory holds."""
         return largest_stack(config, device=self._device)
 
-    def prepare(self, data: DataKey) -> None:
+    def prepare(self, config: Config) -> None:
         """Loads the data set onto the device."""
-        if data not in self._data:
+        key = data_key(config)
+        if self._data is None or self._data[0] != key:
             # One at a time: a study over scales does not hold them all.
-            self._data = {}
-            self._data[data] = load(
-                data.name,
-                data_dir=self._data_dir,
-                val_size=data.val_size,
-                scale=data.scale,
-                device=self._device,
-                dtype=data.dtype,
-            )
+            self._data = None
+            self._data = key, load_data(config, data_dir=self._data_dir, device=self._device)
 
     def has_room(self) -> bool:
         """Whether nothing is executing."""
         return self._running is None
 
     def submit(self, number: int, task: StackTask) -> None:
-        """Begins a stack; it goes on while it is waited for."""
+        """Begins a stack; it proceeds while it is waited for."""
+        assert self._data is not None, "its data is prepared"
+        _, data = self._data
         self._running = (
             number,
-            execute(
-                task,
-                device=self._device,
-                load=self._data.__getitem__,
-                stop=self._asks_to_stop,
-            ),
+            execute(task, device=self._device, data=lambda: data, stop=self._asks_to_stop),
         )
 
     def wait(self, *, stop: Callable[[], bool]) -> Iterator[tuple[int, Message]]:
@@ -166,7 +146,6 @@ class LocalEngine:
         yield number, message
 
     def _asks_to_stop(self) -> bool:
-        """What the one who waits says now."""
         return self._stop()
 
     def cancel(self, number: int) -> None:
@@ -176,6 +155,6 @@ class LocalEngine:
 
 
 def open_engine(choice: EngineChoice, *, device: str, data_dir: Path | None) -> LocalEngine:
-    """For `bninit.engines.choice.ENGINES`."""
+    """For `bninit.engines.interface.ENGINES`."""
     del choice
     return LocalEngine(device=device, data_dir=data_dir)

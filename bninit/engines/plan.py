@@ -1,27 +1,33 @@
-"""Which networks train together."""
+"""Plan stacks: which networks train together, and how many fit into memory."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol, Self, TypeAlias, cast
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import torch
 
 from bninit.config import Config, arm_dict, leaf_values
-from bninit.data.catalog import Scale
+from bninit.config.schema import DataConfig
+from bninit.data.load import Data, load
+from bninit.engines.interface import Job
 from bninit.errors import DeviceError
-from bninit.nets.architecture import Architecture
 from bninit.nets.initialisers import SCHEMES, Parameters
 from bninit.nets.products import FULL, PRECISIONS, TF32
 from bninit.nets.start import Initialisation
 from bninit.store.networks import architecture_of, dtype_of
+from bninit.training.evaluation import EVALUATION_BATCH
 from bninit.training.optimisers import OptimiserSettings, Schedule
 from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.probing import ProbeSettings
-from bninit.training.records import Checkpoint, CutRecord, EpochRecord, FinalRecord
+from bninit.training.records import Checkpoint
+
+CPU = torch.device("cpu")
+
+DataKey: TypeAlias = tuple[DataConfig, torch.dtype]
 
 MOST_ON_CPU = 16
 """Networks in a stack on the CPU: beyond this, more of them bring little and leave the caches."""
@@ -33,19 +39,6 @@ _CUDA_SHARE = 0.5
 
 _MOST_PER_GPU = 8
 """Each process on a GPU takes some hundred megabytes of it for itself."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network to be trained: an arm and a seed.
-
-    Attributes:
-        config: The arm's config; its own seeds are not looked at.
-        seed: The seed.
-    """
-
-    config: Config
-    seed: int
 
 
 def stack_key(config: Config) -> str:
@@ -92,182 +85,27 @@ def largest_stack(config: Config, *, device: torch.device, free_bytes: int | Non
         what = f"precision tf32 is of the tensor cores of a GPU, and this is {device.type}"
         hint = "allowed here: float32, float64, bf16; or train on a GPU with --device cuda"
         raise DeviceError(what, where=f"{config.name}: train.precision", hint=hint)
-    needed = bytes_per_network(
-        architecture_of(config),
-        batch_size=config.train.batch_size,
-        itemsize=dtype_of(config).itemsize,
-    )
+    needed = bytes_per_network(config)
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0] if free_bytes is None else free_bytes
         return max(1, min(MOST_ON_CUDA, int(free * _CUDA_SHARE) // needed))
     return max(1, min(MOST_ON_CPU, _CPU_BYTES // needed))
 
 
-def stacks_per_gpu(settings: TrainSettings, *, num_networks: int, gpu_bytes: int) -> int:
-    """How many stacks may share a GPU, 1 to 8.
-
-    Args:
-        settings: Of the stacks.
-        num_networks: In each of them.
-        gpu_bytes: Memory of the GPU.
-    """
-    needed = num_networks * bytes_per_network(
-        settings.architecture,
-        batch_size=settings.batch_size,
-        itemsize=settings.dtype.itemsize,
-    )
+def stacks_per_gpu(config: Config, *, num_networks: int, gpu_bytes: int) -> int:
+    """How many stacks of so many networks may share a GPU, 1 to 8."""
+    needed = num_networks * bytes_per_network(config)
     return max(1, min(_MOST_PER_GPU, int(gpu_bytes * _CUDA_SHARE) // needed))
 
 
-def bytes_per_network(architecture: Architecture, *, batch_size: int, itemsize: int) -> int:
-    """An upper estimate of the memory that one network of a stack takes in training.
-
-    Args:
-        architecture: Its shape.
-        batch_size: Examples of a step; an evaluation takes 500 at least.
-        itemsize: Bytes of a number.
-    """
+def bytes_per_network(config: Config) -> int:
+    """An upper estimate of the memory that one network of a stack takes in training."""
+    architecture = architecture_of(config)
     weights = sum(fan_in * fan_out for fan_in, fan_out in architecture.fans())
     # Value, gradient, two moments, and a copy for a checkpoint; then each signal, its gradient
-    # and what batch norm and activation make of it.
-    signals = 6 * sum(architecture.widths) * max(batch_size, 500)
-    return itemsize * (5 * weights + signals)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataKey:
-    """Which data a stack is trained on; the arguments of `bninit.data.load.load`."""
-
-    name: str
-    val_size: int | None
-    scale: Scale
-    dtype: torch.dtype
-
-
-@dataclass(frozen=True, kw_only=True)
-class StackTask:
-    """All that is needed to train a stack.
-
-    Attributes:
-        settings: What its networks have in common; the device is set by the engine.
-        plans: Its networks, with the checkpoints to go on from.
-        data: What it is trained on.
-    """
-
-    settings: TrainSettings
-    plans: tuple[ReplicaPlan, ...]
-    data: DataKey
-
-
-@dataclass(frozen=True, kw_only=True)
-class Began:
-    """A stack begins.
-
-    Attributes:
-        machine: What it is trained with, as `bninit.store.environment.machine` tells.
-        data_checksum: SHA-256 of the data set's content.
-    """
-
-    machine: Mapping[str, Any]
-    data_checksum: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """A record of the training.
-
-    Attributes:
-        record: As `bninit.training.loop.train_stack` yields it.
-        products: How matrix products were computed; see `bninit.nets.products.routes`.
-    """
-
-    record: EpochRecord | CutRecord | FinalRecord
-    products: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A stack has come to its end; nothing more comes of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """A stack has failed; nothing more comes of it.
-
-    Attributes:
-        error: Why.
-        out_of_memory: Whether a smaller stack might fit.
-    """
-
-    error: Exception
-    out_of_memory: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lost:
-    """What executed a stack is gone; elsewhere the stack may go on. Nothing more comes of it.
-
-    Attributes:
-        why: In words.
-    """
-
-    why: str
-
-
-Message: TypeAlias = Began | Recorded | Ended | Failed | Lost
-
-LAST = (Ended, Failed, Lost)
-"""Messages after which nothing more comes of a stack."""
-
-
-class Engine(Protocol):
-    """Executes stacks, one or many at a time; a context manager that holds what it needs for it.
-
-    Used from one thread. Stacks are told apart by the numbers that the caller gives them.
-    """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None:
-        """Ends what is executing at once, and gives everything back."""
-
-    def largest_stack(self, config: Config) -> int:
-        """How many networks of this config may train together, at least 1."""
-
-    def prepare(self, data: DataKey) -> None:
-        """Gets a data set ready for the stacks that are submitted next.
-
-        Raises:
-            DataError: It is not to be had.
-        """
-
-    def has_room(self) -> bool:
-        """Whether one more stack could begin now."""
-
-    def submit(self, number: int, task: StackTask) -> None:
-        """Begins a stack, whose data is prepared.
-
-        Args:
-            number: Its own among those that are executing.
-            task: What to do.
-        """
-
-    def wait(self, *, stop: Callable[[], bool]) -> Iterable[tuple[int, Message]]:
-        """Waits for messages, a second or so at most; each with the number of its stack.
-
-        Messages of a stack come in order: `Began`, `Recorded` for each record, and at the end
-        `Ended`, `Failed` or `Lost`. The checkpoints of a record can be taken until the next call.
-
-        Args:
-            stop: Tells whether the stacks are to end after the step that they are at, with what
-                `bninit.training.loop.train_stack` yields then.
-        """
-
-    def cancel(self, number: int) -> None:
-        """Ends a stack at once; nothing more comes of it."""
-
-
-CPU = torch.device("cpu")
+    # and what batch norm and activation make of it, for a step or an evaluation.
+    signals = 6 * sum(architecture.widths) * max(config.train.batch_size, EVALUATION_BATCH)
+    return dtype_of(config).itemsize * (5 * weights + signals)
 
 
 def initialisation_of(config: Config) -> Initialisation:
@@ -293,10 +131,22 @@ def plan_of(job: Job, *, checkpoint: Checkpoint | None = None) -> ReplicaPlan:
     )
 
 
-def data_key_of(config: Config) -> DataKey:
-    """What the config's networks are trained on."""
+def data_key(config: Config) -> DataKey:
+    """Configs with equal keys are trained on the same tensors."""
+    return config.data, dtype_of(config)
+
+
+def load_data(config: Config, *, data_dir: Path | None, device: torch.device = CPU) -> Data:
+    """The config's data set on a device, in the config's precision."""
     data = config.data
-    return DataKey(name=data.name, val_size=data.val_size, scale=data.scale, dtype=dtype_of(config))
+    return load(
+        data.name,
+        data_dir=data_dir,
+        val_size=data.val_size,
+        scale=data.scale,
+        device=device,
+        dtype=dtype_of(config),
+    )
 
 
 def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSettings:

@@ -1,4 +1,4 @@
-"""A Ray cluster: connecting to one or starting one, and what its machines have."""
+"""The Ray engine: connect to a cluster or start one, and train stacks in its workers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from typing import Any, Self
 import torch
 
 from bninit.config import Config
-from bninit.data.load import load
-from bninit.engines.choice import EngineChoice
-from bninit.engines.plan import (
+from bninit.engines.interface import (
     LAST,
-    DataKey,
     Ended,
+    EngineChoice,
     Failed,
     Lost,
     Message,
     StackTask,
-    largest_stack,
-    stacks_per_gpu,
 )
+from bninit.engines.plan import DataKey, data_key, largest_stack, load_data, stacks_per_gpu
 from bninit.engines.worker import DataArrays, StackWorker
 from bninit.errors import DeviceError, UserError
 
@@ -42,14 +39,7 @@ _LONGEST_FOLDER = 40
 
 
 def import_ray(address: str | None) -> Any:
-    """The package, told to report nothing and to keep others out.
-
-    Args:
-        address: Where to connect, as in `bninit.engines.choice.EngineChoice`.
-
-    Raises:
-        UserError: It is not installed.
-    """
+    """Imports the package, with its reports off and a token that keeps others out."""
     # Nothing is reported to anyone, from here or from what is started here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Read when Ray is imported. By itself, Ray would leave a token in the home.
@@ -69,15 +59,7 @@ def import_ray(address: str | None) -> Any:
 
 @contextmanager
 def connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Within this, the process is connected to a cluster.
-
-    Args:
-        ray: The package.
-        address: As in `bninit.engines.choice.EngineChoice`.
-
-    Raises:
-        UserError: The cluster cannot be reached.
-    """
+    """Connects to a cluster, or starts one of this machine; raises UserError if it cannot."""
     if ray.is_initialized():
         # By whoever called; it is theirs to end, too.
         yield
@@ -119,12 +101,7 @@ def most_of(nodes: list[dict[str, Any]], resource: str) -> float:
 
 
 def num_slots(nodes: list[dict[str, Any]], needed: dict[str, float]) -> int:
-    """How many workers some machines have room for.
-
-    Args:
-        nodes: As `alive_nodes` tells them.
-        needed: Amounts above 0 of resources that each worker takes.
-    """
+    """How many workers, which each take these resources, some machines have room for."""
     return sum(
         # A third of a GPU is a bit less in binary, or a bit more.
         min(
@@ -135,11 +112,7 @@ def num_slots(nodes: list[dict[str, Any]], needed: dict[str, float]) -> int:
 
 
 def smallest_gpu_bytes(ray: Any, nodes: list[dict[str, Any]]) -> int:
-    """The memory of the smallest GPU of some machines, each asked about its first one.
-
-    Raises:
-        DeviceError: There is no GPU, or torch cannot use it there.
-    """
+    """The memory of the smallest GPU of some machines, going by the first one of each."""
     with_gpus = [node["NodeID"] for node in nodes if node["Resources"].get("GPU", 0.0) > 0]
     if not with_gpus:
         raise DeviceError(
@@ -182,9 +155,9 @@ def _look_for(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host or int(port) > 65535:
         raise UserError(
-            f"{address!r} is no address of a cluster",
+            f"invalid cluster address: {address!r}",
             where="--address",
-            hint="HOST:PORT as `ray start --head` tells it, or auto; start bninit on a machine "
+            hint="HOST:PORT as `ray start --head` prints it, or auto; start bninit on a machine "
             "of the cluster",
         )
     try:
@@ -226,14 +199,7 @@ _CONTROL = "control"
 
 @dataclass
 class _Executing:
-    """A stack in a worker.
-
-    Attributes:
-        worker: The worker.
-        task: What it was given.
-        since: When, in seconds.
-        heard: Whether it has sent a message.
-    """
+    """A stack in a worker: since when, and whether a message has come."""
 
     worker: Any
     task: StackTask
@@ -245,7 +211,7 @@ class RayEngine:
     """Executes as many stacks at a time as the cluster has room for.
 
     Args:
-        address: As in `bninit.engines.choice.EngineChoice`.
+        address: As in `EngineChoice`.
         cpus_per_stack: CPUs for each stack, and threads of its computations.
         device: ``auto`` (a GPU if the cluster has any), ``cpu`` or ``cuda``.
         data_dir: Folder searched first for data sets, on this machine.
@@ -316,22 +282,15 @@ class RayEngine:
         """As much as the memory of a worker's device holds."""
         return largest_stack(config, device=torch.device(self._device), free_bytes=self._gpu_bytes)
 
-    def prepare(self, data: DataKey) -> None:
+    def prepare(self, config: Config) -> None:
         """Loads the data set, and puts it into the object store."""
-        if data in self._data:
+        key = data_key(config)
+        if key in self._data:
             return
-        used = {executing.task.data for executing in self._executing.values()}
+        used = {data_key(executing.task.config) for executing in self._executing.values()}
         self._data = {key: kept for key, kept in self._data.items() if key in used}
-        arrays = DataArrays.of(
-            load(
-                data.name,
-                data_dir=self._data_dir,
-                val_size=data.val_size,
-                scale=data.scale,
-                dtype=data.dtype,
-            )
-        )
-        self._data[data] = self._ray.put(arrays)
+        arrays = DataArrays.of(load_data(config, data_dir=self._data_dir))
+        self._data[key] = self._ray.put(arrays)
 
     def has_room(self) -> bool:
         """Whether fewer stacks are executing than the cluster has room for."""
@@ -371,9 +330,8 @@ class RayEngine:
     def _begin(self, number: int, task: StackTask) -> None:
         worker = self._idle.pop() if self._idle else self._new_worker()
         self._executing[number] = _Executing(worker, task, time.monotonic())
-        begun = worker.begin.remote(
-            task, self._data[task.data], device=self._device, num_threads=self._cpus
-        )
+        data = self._data[data_key(task.config)]
+        begun = worker.begin.remote(task, data, device=self._device, num_threads=self._cpus)
         self._awaited[begun] = number
 
     def _hand_over(self) -> None:
@@ -440,7 +398,7 @@ class RayEngine:
             number = 1
             if task is not None:
                 number = stacks_per_gpu(
-                    task.settings, num_networks=len(task.plans), gpu_bytes=self._gpu_bytes
+                    task.config, num_networks=len(task.plans), gpu_bytes=self._gpu_bytes
                 )
             # Rounded down: with more digits, Ray would add up to more than a GPU.
             shape["GPU"] = int(10_000 / number) / 10_000
@@ -454,7 +412,7 @@ class RayEngine:
 
 
 def open_engine(choice: EngineChoice, *, device: str, data_dir: Path | None) -> RayEngine:
-    """For `bninit.engines.choice.ENGINES`."""
+    """For `bninit.engines.interface.ENGINES`."""
     return RayEngine(
         address=choice.address,
         cpus_per_stack=choice.cpus_per_stack,

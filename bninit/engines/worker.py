@@ -1,6 +1,6 @@
-"""Executing stacks in another process: what goes there, what comes back, and who does the work.
+"""Trains stacks in another process: a worker, and what travels to it and back.
 
-Nothing here knows how the processes are started or talk to each other.
+Nothing here depends on how the processes are started or talk to each other.
 """
 
 from __future__ import annotations
@@ -8,71 +8,51 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bninit.data.catalog import Scale
 from bninit.data.load import Data
+from bninit.engines.interface import LAST, Ended, Failed, Message, Recorded, StackTask
 from bninit.engines.local import execute
-from bninit.engines.plan import LAST, DataKey, Ended, Failed, Message, Recorded, StackTask
+from bninit.engines.plan import DataKey, data_key
 from bninit.errors import UserError
 from bninit.training.records import Checkpoint, CutRecord, EpochRecord
-
-_TENSORS = ("train_x", "train_y", "val_x", "val_y", "test_x", "test_y")
 
 
 @dataclass(frozen=True, eq=False)
 class DataArrays:
-    """A data set on its way: as `Data`, with arrays that several processes can share.
-
-    Attributes:
-        arrays: Its tensors, by name.
-        num_classes: As in `Data`, as are the following.
-    """
+    """A data set on its way: its tensors as arrays that processes can share, and the rest."""
 
     arrays: dict[str, npt.NDArray[np.generic]]
-    num_classes: int
-    checksum: str
-    name: str
-    scale: Scale
-    shift: float
-    divisor: float
+    rest: dict[str, Any]
 
     @classmethod
     def of(cls, data: Data) -> DataArrays:
-        """The arrays of a data set that lies on the CPU; they share its memory."""
+        """The arrays of a data set on the CPU; they share its memory."""
+        values = {field.name: getattr(data, field.name) for field in fields(data)}
+        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
         return cls(
-            arrays={name: getattr(data, name).numpy() for name in _TENSORS},
-            num_classes=data.num_classes,
-            checksum=data.checksum,
-            name=data.name,
-            scale=data.scale,
-            shift=data.shift,
-            divisor=data.divisor,
+            arrays={name: tensor.numpy() for name, tensor in tensors.items()},
+            rest={name: value for name, value in values.items() if name not in tensors},
         )
 
     def on(self, device: torch.device) -> Data:
         """The data set on a device; on the CPU it shares the arrays' memory."""
-        return Data(
-            **{name: _tensor(array).to(device) for name, array in self.arrays.items()},
-            num_classes=self.num_classes,
-            checksum=self.checksum,
-            name=self.name,
-            scale=self.scale,
-            shift=self.shift,
-            divisor=self.divisor,
-        )
+        with warnings.catch_warnings():
+            # They may be read-only: nothing writes in them.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            tensors = {name: torch.from_numpy(array) for name, array in self.arrays.items()}
+        values: dict[str, Any] = {name: t.to(device) for name, t in tensors.items()}
+        return Data(**values, **self.rest)
 
 
 class StackWorker:
-    """Executes one stack at a time, a message for each call.
-
-    `stop` may be called from another thread than the other methods.
-    """
+    """Executes a stack, a message for each call; `stop` may come from another thread."""
 
     def __init__(self) -> None:
         self._messages: Iterator[Message] = iter(())
@@ -82,11 +62,11 @@ class StackWorker:
     def begin(
         self, task: StackTask, arrays: DataArrays, *, device: str, num_threads: int
     ) -> Message:
-        """Begins a stack; whatever was executing is left.
+        """Begins a stack, and drops what was executing.
 
         Args:
-            task: What to do.
-            arrays: The data of the task.
+            task: What to train.
+            arrays: Its data.
             device: ``cpu`` or ``cuda``.
             num_threads: Threads of a computation on the CPU.
 
@@ -96,26 +76,27 @@ class StackWorker:
         torch.set_num_threads(num_threads)
         self._stop.clear()
         on = torch.device("cpu" if device == "cpu" else "cuda:0")
+        key = data_key(task.config)
 
-        def load(key: DataKey) -> Data:
+        def data() -> Data:
             if self._data is None or self._data[0] != key:
                 # One at a time, and the former one first.
                 self._data = None
                 self._data = key, arrays.on(on)
             return self._data[1]
 
-        self._messages = execute(task, device=on, load=load, stop=self._stop.is_set)
+        self._messages = execute(task, device=on, data=data, stop=self._stop.is_set)
         return self.next()
 
     def next(self) -> Message:
-        """Goes on to the next message."""
+        """Proceeds to the next message."""
         message = next(self._messages, Ended())
         if isinstance(message, LAST):
             self._messages = iter(())
         return portable(message)
 
     def stop(self) -> None:
-        """Ends the stack after the step that it is at."""
+        """Ends the stack after its current step."""
         self._stop.set()
 
 
@@ -130,7 +111,7 @@ class _Kept:
 
 
 def portable(message: Message) -> Message:
-    """The message with nothing in it that stays behind: checkpoints are taken, on the CPU."""
+    """The message with its checkpoints taken, on the CPU, and errors of known types."""
     match message:
         case Recorded(record=EpochRecord() as record):
             replicas = tuple(
@@ -149,22 +130,6 @@ def portable(message: Message) -> Message:
 
 def _take(checkpoint_of: Callable[[], Checkpoint]) -> _Kept:
     checkpoint = checkpoint_of()
-    return _Kept(
-        replace(
-            checkpoint,
-            network=_on_cpu(checkpoint.network),
-            optimiser=_on_cpu(checkpoint.optimiser),
-            probes=_on_cpu(checkpoint.probes),
-        )
-    )
-
-
-def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu() for name, tensor in tensors.items()}
-
-
-def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
-    """A tensor that shares an array's memory, which may be read-only: nothing writes in it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+    states = (checkpoint.network, checkpoint.optimiser, checkpoint.probes)
+    network, optimiser, probes = ({name: t.cpu() for name, t in state.items()} for state in states)
+    return _Kept(replace(checkpoint, network=network, optimiser=optimiser, probes=probes))

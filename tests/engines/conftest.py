@@ -11,12 +11,11 @@ import torch
 
 from bninit.config import Config, config_from_dict
 from bninit.engines.driver import Outcome, train_jobs
+from bninit.engines.interface import Engine, Job, NoProgress
 from bninit.engines.local import LocalEngine
-from bninit.engines.plan import Engine, Job
-from bninit.engines.watcher import Silent
 
 
-class Remembering(Silent):
+class Remembering(NoProgress):
     """Keeps the notes."""
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ def train() -> Train:
         watcher = Remembering()
         with engine or LocalEngine(device="cpu") as entered:
             outcome = train_jobs(
-                jobs, engine=entered, runs_dir=runs_dir, watcher=watcher, **options
+                jobs, engine=entered, runs_dir=runs_dir, progress=watcher, **options
             )
         assert not watcher.open, "every stack ends"
         return outcome, watcher.notes

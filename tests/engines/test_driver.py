@@ -10,13 +10,13 @@ import pytest
 import torch
 from kept import results, resumptions
 
-from bninit.config import Config
-from bninit.engines import local as execute
+from bninit.config import Config, config_from_dict
+from bninit.engines import local
 from bninit.engines.driver import MOST_LOSSES
+from bninit.engines.interface import Job, Lost, Message, StackTask
 from bninit.engines.local import LocalEngine
-from bninit.engines.plan import Job, Lost, Message, StackTask
 from bninit.errors import StoreError, TrainingError
-from bninit.store import RunWriter, run_folder
+from bninit.store import Run, RunWriter, run_folder
 from bninit.store.files import RunLock
 
 MakeConfig = Callable[..., Config]
@@ -68,7 +68,7 @@ def test_a_lost_stack_goes_on_from_what_is_kept(
     assert engine.given == [(3, -1), (3, 1), (3, 1), (2, 2)]
     assert outcome.num_trained == 3
     assert not outcome.failures
-    assert sum("goes on elsewhere" in note for note in notes) == 3
+    assert sum("resumes elsewhere" in note for note in notes) == 3
     assert results(tmp_path / "lost") == results(tmp_path / "whole")
 
 
@@ -112,7 +112,7 @@ OUT_OF_MEMORY: dict[str, Callable[[], Exception]] = {
 @pytest.fixture
 def scarce(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lets memory suffice for so many networks in a stack, and for a few records of more."""
-    real = execute.train_stack
+    real = local.train_stack
 
     def make(*, most: int, after: int = 0, error: Callable[[], Exception] = MemoryError) -> None:
         def train_stack(settings: Any, plans: Any, data: Any, **options: Any) -> Iterator[Any]:
@@ -121,22 +121,15 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                     raise error()
                 yield record
 
-        monkeypatch.setattr(execute, "train_stack", train_stack)
+        monkeypatch.setattr(local, "train_stack", train_stack)
 
     return make
 
 
-@pytest.mark.parametrize("kind", OUT_OF_MEMORY)
-def test_out_of_memory_is_known_whoever_tells_it(kind: str) -> None:
-    assert execute.is_out_of_memory(OUT_OF_MEMORY[kind]())
-
-
-@pytest.mark.parametrize(
-    "error",
-    [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("out of memory")],
-)
-def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
-    assert not execute.is_out_of_memory(error)
+def test_out_of_memory_is_told_from_other_errors() -> None:
+    assert all(local.is_out_of_memory(make()) for make in OUT_OF_MEMORY.values())
+    others = RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("out of memory")
+    assert not any(map(local.is_out_of_memory, others))
 
 
 @pytest.mark.parametrize(("kind", "after"), [("cuda", 0), ("cpu", 2)])
@@ -155,7 +148,7 @@ def test_out_of_memory_a_stack_is_halved(
     outcome, notes = train(jobs, tmp_path / "halved", engine=engine)
     begun = -1 if after == 0 else 1
     assert engine.given == [(5, -1), (2, begun), (1, begun), (2, begun)]
-    assert "out of memory with 5 networks in a stack: going on with 2" in notes
+    assert "out of memory with 5 networks in a stack: continuing with 2" in notes
     assert outcome.num_trained == 5
     found, whole = results(tmp_path / "halved"), results(tmp_path / "whole")
     assert {k: v for k, v in found.items() if not k.endswith("summary.json")} == {
@@ -193,7 +186,7 @@ def test_a_network_too_large_for_memory_is_told_and_the_others_go_on(
     assert "x, seed 0: out of memory with a single network" in why
     assert "can't allocate memory" in why
     assert "smaller batch" in why
-    assert any("going on with 1" in note for note in notes)
+    assert any("continuing with 1" in note for note in notes)
     with pytest.raises(TrainingError, match="single network"):
         train(jobs, tmp_path / "runs")
 
@@ -212,7 +205,7 @@ def test_what_a_failed_training_held_is_freed(
         raise MemoryError
         yield
 
-    monkeypatch.setattr(execute, "train_stack", train_stack)
+    monkeypatch.setattr(local, "train_stack", train_stack)
     outcome, _ = train(jobs_of(make_config(), 2), tmp_path / "runs", keep_going=True)
     assert len(outcome.failures) == 2
     assert len(held) == 3
@@ -233,7 +226,7 @@ def test_a_run_that_cannot_be_kept_fails_alone(
     monkeypatch.setattr(RunWriter, "epoch", epoch)
     outcome, notes = train([Job(bad, 0), Job(good, 0)], tmp_path / "runs", keep_going=True)
     assert ["no space is left" in failure.why for failure in outcome.failures] == [True]
-    assert any("failed, and left out" in note for note in notes)
+    assert any("failed and skipped" in note for note in notes)
     assert outcome.num_trained == 1
     RunLock(run_folder(tmp_path / "runs", bad, 0)).release()
 
@@ -286,7 +279,7 @@ def test_stacks_that_others_hold_come_last(
     # The stack of which all is free; of the other what is free; and at last the one.
     assert [size for size, _ in engine.given] == [2, 2, 1]
     assert outcome.num_trained == 5
-    assert notes.count("waiting for a network that another process is training") == 1
+    assert notes.count("waiting for 1 network that another process is training") == 1
 
 
 def test_what_others_have_trained_meanwhile_is_not_trained_again(
@@ -306,3 +299,56 @@ def test_what_others_have_trained_meanwhile_is_not_trained_again(
     outcome, _ = train(jobs_of(config, 1), tmp_path / "runs", engine=engine)
     assert engine.given == []
     assert outcome.num_trained == 0
+
+
+DIVERGES = config_from_dict(
+    {
+        "name": "diverges",
+        "model": {"hidden": [20, 17], "activation": "identity"},
+        "optim": {"lr": 10000.0},
+        "train": {"epochs": 1, "batch_size": 100, "device": "cpu"},
+    }
+)
+"""In its only, and so its last, epoch."""
+
+
+def cut_off(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_cut_off_before_its_end_is_recorded_a_diverged_network_diverges_again(
+    tmp_path: Path, make_config: MakeConfig, train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [Job(DIVERGES, 0)]
+    train(jobs, tmp_path / "whole")
+    whole = Run(run_folder(tmp_path / "whole", DIVERGES, 0)).summary
+    with monkeypatch.context() as patched:
+        patched.setattr(RunWriter, "finish", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(jobs, tmp_path / "cut")
+    train(jobs, tmp_path / "cut")
+    again = Run(run_folder(tmp_path / "cut", DIVERGES, 0)).summary
+    assert whole is not None
+    assert again is not None
+    assert again["status"] == whole["status"] == "diverged"
+    assert again["diverged_step"] == whole["diverged_step"]
+
+
+def test_networks_of_which_one_has_a_checkpoint_and_one_has_none_resume(
+    tmp_path: Path, make_config: MakeConfig, train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off between the checkpoints of epoch 0, they are at the same epoch and no stack."""
+    jobs, real, written = jobs_of(DIVERGES, 2), RunWriter._write_checkpoint, list[Path]()
+
+    def once(self: RunWriter, *_: Any, **__: Any) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(self.folder)
+        real(self, *_, **__)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunWriter, "_write_checkpoint", once)
+        with pytest.raises(KeyboardInterrupt):
+            train(jobs, tmp_path)
+    train(jobs, tmp_path)
+    assert [Run(run_folder(tmp_path, DIVERGES, seed)).status for seed in (0, 1)] == ["diverged"] * 2

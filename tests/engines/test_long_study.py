@@ -35,13 +35,13 @@ experiments:
 TRAIN = """
 import json, time
 from pathlib import Path
-from bninit.engines.watcher import Silent
+from bninit.engines.interface import NoProgress
 from bninit.verbs.study.run import run_study
 
 def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-class Ends(Silent):
+class Ends(NoProgress):
     def __init__(self):
         self.at, self.memory = [time.process_time()], [megabytes()]
 

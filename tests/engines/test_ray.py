@@ -26,17 +26,11 @@ import pytest
 from kept import Reader, results, resumptions
 from running import bninit
 
-from bninit.config import Config, config_from_dict
+from bninit.config import Config
 from bninit.engines import ray as engine
-from bninit.engines.plan import (
-    MOST_ON_CUDA,
-    Job,
-    StackTask,
-    data_key_of,
-    plan_of,
-    stacks_per_gpu,
-    train_settings_of,
-)
+from bninit.engines.interface import EngineChoice, Job, StackTask, open_engine
+from bninit.engines.local import LocalEngine
+from bninit.engines.plan import MOST_ON_CUDA, data_key, plan_of
 from bninit.errors import UserError
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -202,7 +196,7 @@ def test_a_killed_worker_and_a_removed_node_lose_nothing(
         os.kill(worker, signal.SIGKILL)
         nodes.cluster.remove_node(goes, allow_graceful=False)
         for _ in range(2):
-            wait_for("goes on elsewhere from its last checkpoint", process)
+            wait_for("resumes elsewhere from its last checkpoint", process)
         # A machine that comes is used, too.
         nodes.add()
         _, rest = process.communicate(timeout=SECONDS)
@@ -310,14 +304,14 @@ def test_a_stack_that_cannot_start_goes_to_a_worker_that_is_idle(
     pretend({"CPU": 1.0})
     config = make_config()
     plans = (plan_of(Job(config, 0)),)
-    task = StackTask(settings=train_settings_of(config), plans=plans, data=data_key_of(config))
+    task = StackTask(config=config, plans=plans)
     stuck, idle = mock.MagicMock(), mock.MagicMock()
     with engine.RayEngine() as entered:
         ray = entered._ray = mock.MagicMock()
         ray.wait.return_value = [], []
         entered._worker_class = mock.MagicMock()
         entered._worker_class.options.return_value.remote.return_value = stuck
-        entered._data = {task.data: "data"}
+        entered._data = {data_key(config): "data"}
         entered.submit(7, task)
         entered._idle = [idle]
         assert not list(entered.wait(stop=lambda: False))
@@ -337,26 +331,20 @@ def test_stacks_get_the_part_of_a_gpu_that_they_need(
     monkeypatch.setattr(engine, "smallest_gpu_bytes", lambda *_: 16 << 30)
     with engine.RayEngine() as entered:
         config = make_config()
-        settings = train_settings_of(config)
         assert entered.largest_stack(config) == MOST_ON_CUDA
-        large = config_from_dict({"name": "x", "model": {"hidden": [4096] * 8}})
-        most = entered.largest_stack(large)
-        assert 1 < most < MOST_ON_CUDA
-        assert stacks_per_gpu(settings, num_networks=2, gpu_bytes=16 << 30) == 8
-        large_settings = train_settings_of(large)
-        assert stacks_per_gpu(large_settings, num_networks=most, gpu_bytes=16 << 30) == 1
-        halves = stacks_per_gpu(large_settings, num_networks=most // 2, gpu_bytes=16 << 30)
-        assert halves >= 2
+        task = StackTask(config=config, plans=(plan_of(Job(config, 0)),))
+        assert entered._shape_of(task) == {"CPU": 1.0, "GPU": 0.125}
+        assert entered._shape_of(None) == {"CPU": 1.0, "GPU": 1.0}
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--engine", "nope"), "there is no engine 'nope'\n  allowed: local, ray"),
+        (("--engine", "nope"), "unknown engine 'nope'\n  allowed: local, ray"),
         (("--address", "auto"), "add --engine ray"),
-        (("--engine", "ray", "--address", "nowhere"), "'nowhere' is no address of a cluster"),
-        (("--engine", "ray", "--address", "ray://x:1"), "is no address of a cluster"),
-        (("--engine", "ray", "--cpus-per-stack", "0"), "0 is no number of CPUs"),
+        (("--engine", "ray", "--address", "nowhere"), "invalid cluster address: 'nowhere'"),
+        (("--engine", "ray", "--address", "ray://x:1"), "invalid cluster address"),
+        (("--engine", "ray", "--cpus-per-stack", "0"), "invalid number of CPUs: 0"),
         (("--engine", "ray", "--device", "cuda:1"), "Ray chooses the GPU"),
     ],
 )
@@ -388,25 +376,19 @@ def test_without_the_package_it_is_told_how_to_get_it(
 
 
 def test_slots_are_what_all_resources_suffice_for() -> None:
-    from bninit.engines.ray import most_of, num_slots
-
     nodes = [
         {"Resources": {"CPU": 8.0, "GPU": 2.0}},
         {"Resources": {"CPU": 3.0}},
         {"Resources": {}},
     ]
-    assert num_slots(nodes, {"CPU": 1.0}) == 11
-    assert num_slots(nodes, {"CPU": 2.0}) == 5
-    assert num_slots(nodes, {"CPU": 1.0, "GPU": 0.3333}) == 6
-    assert most_of(nodes, "CPU") == 8.0
-    assert most_of(nodes, "GPU") == 2.0
-    assert most_of([], "CPU") == 0.0
+    assert engine.num_slots(nodes, {"CPU": 1.0}) == 11
+    assert engine.num_slots(nodes, {"CPU": 2.0}) == 5
+    assert engine.num_slots(nodes, {"CPU": 1.0, "GPU": 0.3333}) == 6
+    assert engine.most_of(nodes, "CPU") == 8.0
+    assert engine.most_of([], "CPU") == 0.0
 
 
 def test_an_engine_is_chosen_by_name() -> None:
-    from bninit.engines.choice import EngineChoice, open_engine
-    from bninit.engines.local import LocalEngine
-
     assert isinstance(open_engine(EngineChoice(), device="cpu", data_dir=None), LocalEngine)
-    with pytest.raises(UserError, match="there is no engine"):
+    with pytest.raises(UserError, match="unknown engine"):
         EngineChoice(name="")

@@ -12,20 +12,10 @@ import pytest
 import torch
 
 from bninit.config import Config
-from bninit.data.load import Data, load
+from bninit.data.load import Data
+from bninit.engines.interface import Began, Ended, Failed, Job, Message, Recorded, StackTask
 from bninit.engines.local import execute
-from bninit.engines.plan import (
-    Began,
-    Ended,
-    Failed,
-    Job,
-    Message,
-    Recorded,
-    StackTask,
-    data_key_of,
-    plan_of,
-    train_settings_of,
-)
+from bninit.engines.plan import load_data, plan_of
 from bninit.engines.worker import DataArrays, StackWorker
 from bninit.errors import UserError
 from bninit.training.records import CutRecord, EpochRecord
@@ -36,16 +26,12 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def task(make_config: Callable[..., Config]) -> StackTask:
     config = make_config()
-    return StackTask(
-        settings=train_settings_of(config),
-        plans=tuple(plan_of(Job(config, seed)) for seed in range(2)),
-        data=data_key_of(config),
-    )
+    return StackTask(config=config, plans=tuple(plan_of(Job(config, seed)) for seed in range(2)))
 
 
 @pytest.fixture
 def data(task: StackTask) -> Data:
-    return load(task.data.name, scale=task.data.scale)
+    return load_data(task.config, data_dir=None)
 
 
 def travelled(value: Any) -> Any:
@@ -90,7 +76,7 @@ def test_it_sends_what_a_training_here_yields(task: StackTask, data: Data) -> No
         messages.append(travelled(worker.next()))
     here = [
         told(message)
-        for message in execute(task, device=CPU, load=lambda _: data, stop=lambda: False)
+        for message in execute(task, device=CPU, data=lambda: data, stop=lambda: False)
     ]
     assert [told(message) for message in messages] == here
     assert isinstance(messages[0], Began)
@@ -133,11 +119,11 @@ def test_told_to_stop_it_sends_where_it_stands(task: StackTask, data: Data) -> N
 
 def test_errors_travel(task: StackTask, data: Data) -> None:
     worker = StackWorker()
-    wrong = replace(task, settings=replace(task.settings, batch_size=10**6))
-    begin(worker, wrong, data)
+    few = replace(data, train_x=data.train_x[:2])
+    begin(worker, task, few)
     message = travelled(worker.next())
     assert isinstance(message, Failed)
-    assert "a batch of 1000000 is more than the training set" in str(message.error)
+    assert "a batch of 500 is more than the training set" in str(message.error)
     assert not message.out_of_memory
     error = travelled(UserError("a", where="b", hint="c"))
     assert str(error) == "b: a\n  c"

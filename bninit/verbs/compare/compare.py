@@ -30,7 +30,7 @@ from bninit.arms import (
     varied_settings,
 )
 from bninit.config import Override
-from bninit.engines.choice import LOCAL, EngineChoice, open_engine
+from bninit.engines.interface import LOCAL, EngineChoice, open_engine
 from bninit.errors import UserError
 from bninit.metrics import METRICS, Metric, horizon_of
 from bninit.stats import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bninit.config import Config
-    from bninit.engines.watcher import Watcher
+    from bninit.engines.interface import Progress
     from bninit.stats import Floats
 
 FIGURES = (
@@ -529,7 +529,7 @@ def compare(
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: str | os.PathLike[str] | None = None,
     engine: EngineChoice = LOCAL,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Comparison:
     """Compare arms, training what is not finished of them.
 
@@ -671,7 +671,7 @@ def _train(
     device: str | None,
     data_dir: str | os.PathLike[str] | None,
     engine: EngineChoice,
-    watcher: Watcher | None,
+    watcher: Progress | None,
 ) -> bool:
     """Train what is missing, all of it at once, so that arms that can share stacks do."""
     wanted: dict[tuple[Path, str], list[tuple[AskedArm, int]]] = {}
@@ -683,11 +683,10 @@ def _train(
         return False
     # torch is imported where something is trained, and not to read what is there.
     from bninit.engines.driver import train_jobs
-    from bninit.engines.plan import Job
-    from bninit.engines.watcher import Silent
+    from bninit.engines.interface import Job, NoProgress
     from bninit.verbs.train.train import draw_arm
 
-    watcher = watcher or Silent()
+    watcher = watcher or NoProgress()
     try:
         for (home, place_name), missing in wanted.items():
             with open_engine(
@@ -696,7 +695,7 @@ def _train(
                 data_dir=None if data_dir is None else Path(data_dir),
             ) as opened:
                 jobs = [Job(arm.config, seed) for arm, seed in missing]
-                train_jobs(jobs, engine=opened, runs_dir=home, watcher=watcher)
+                train_jobs(jobs, engine=opened, runs_dir=home, progress=watcher)
     finally:
         watcher.close()
     for arm in asked:

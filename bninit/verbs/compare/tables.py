@@ -452,7 +452,10 @@ def json_text(comparison: Comparison) -> str:
         "warnings": comparison.warnings,
         "notes": comparison.notes,
     }
-    return json.dumps(_plain_compare_report(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(_plain_compare_report(value), indent=2, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
 
 
 def _keys(comparison: Comparison) -> str:

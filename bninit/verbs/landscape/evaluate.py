@@ -21,8 +21,8 @@ from torch import Tensor
 
 from bninit.config import Config
 from bninit.data.load import Data, load
+from bninit.engines.interface import Job
 from bninit.engines.plan import (
-    Job,
     initialisation_of,
     largest_stack,
     plan_stacks,

@@ -20,7 +20,7 @@ from bninit.store.output import joined_name, keep_findings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bninit.engines.watcher import Watcher
+    from bninit.engines.interface import Progress
     from bninit.training.replay import MeasuredStep
     from bninit.verbs.landscape.evaluate import Replayed, Surroundings
 
@@ -582,7 +582,7 @@ def landscape(
     device: str | None = None,
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: str | os.PathLike[str] | None = None,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Landscape:
     """Look at the cost function along the training of some runs, and around what they found.
 
@@ -630,11 +630,11 @@ def landscape(
     wish.check()
     subjects = subjects_of(runs, runs_dir=Path(runs_dir), kinds=wish.kinds)
     # torch is imported where something is computed, and not to refuse a run.
+    from bninit.engines.interface import NoProgress
     from bninit.engines.plan import resolve_device
-    from bninit.engines.watcher import Silent
     from bninit.verbs.landscape.evaluate import Surroundings
 
-    watcher = watcher or Silent()
+    watcher = watcher or NoProgress()
     surroundings = Surroundings(
         device=resolve_device(device or "auto"),
         data_dir=None if data_dir is None else Path(data_dir),
@@ -692,7 +692,7 @@ class _Look:
         subjects: Sequence[Subject],
         wish: LandscapeWish,
         surroundings: Surroundings,
-        watcher: Watcher,
+        watcher: Progress,
     ) -> None:
         self._subjects = list(subjects)
         self._wish = wish
@@ -723,7 +723,7 @@ class _Look:
 
     def _replays(self) -> dict[str, tuple[int, Replayed]]:
         """Every training once more; by label, the place in its stack and the stack."""
-        from bninit.engines.plan import Job
+        from bninit.engines.interface import Job
 
         wish = self._wish
         found: dict[str, tuple[int, Replayed]] = {}

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bninit.data.load import load
-from bninit.engines.choice import LOCAL, EngineChoice, open_engine
 from bninit.engines.driver import Failure, Outcome, train_jobs
+from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
 from bninit.engines.plan import (
-    Job,
     largest_stack,
     plan_of,
     plan_stacks,
     resolve_device,
     train_settings_of,
 )
-from bninit.engines.watcher import Silent, Watcher
 from bninit.metrics import METRICS
 from bninit.store import Run, find_runs
 from bninit.store import files as atomic
@@ -167,7 +165,7 @@ def run_study(
     fail_fast: bool = False,
     only_read: bool = False,
     engine: EngineChoice = LOCAL,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> StudyResult:
     """Trains what is missing of a study, and decides its claims.
 
@@ -193,7 +191,7 @@ def run_study(
     began = time.monotonic()
     study, arms = open_study(path, overrides=overrides)
     folder = Path(runs_dir)
-    watcher = watcher or Silent()
+    watcher = watcher or NoProgress()
     outcome = Outcome()
     if not only_read:
         _, missing = _jobs(study, arms, _finished(folder, arms))
@@ -205,7 +203,7 @@ def run_study(
                     missing,
                     engine=opened,
                     runs_dir=folder,
-                    watcher=watcher,
+                    progress=watcher,
                     keep_going=not fail_fast,
                 )
         finally:

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bninit.config import Config, Override, config_from_dict, load_config
-from bninit.engines.choice import LOCAL, EngineChoice, open_engine
 from bninit.engines.driver import train_jobs
-from bninit.engines.plan import Job
-from bninit.engines.watcher import Silent, Watcher
+from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
 from bninit.store import Run, arm_folder, load_runs, run_folder
 from bninit.store.names import CURVES
 
@@ -46,7 +44,7 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     engine: EngineChoice = LOCAL,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> list[Run]:
     """Trains one network for each seed of a config; finished ones are not trained again.
 
@@ -72,7 +70,7 @@ def train(
     """
     asked = resolve(config, overrides=overrides)
     folder = Path(runs_dir)
-    watcher = watcher or Silent()
+    watcher = watcher or NoProgress()
     try:
         with open_engine(
             engine,
@@ -80,7 +78,7 @@ def train(
             data_dir=None if data_dir is None else Path(data_dir),
         ) as opened:
             jobs = [Job(asked, seed) for seed in asked.train.seeds]
-            train_jobs(jobs, engine=opened, runs_dir=folder, watcher=watcher, fresh=fresh)
+            train_jobs(jobs, engine=opened, runs_dir=folder, progress=watcher, fresh=fresh)
     finally:
         watcher.close()
     draw_arm(folder, asked)

