@@ -1,64 +1,27 @@
-"""What a metric is; they are in `bninit.metrics`."""
+"""The table of metrics: name, title, unit, direction, and how each is read from a finished run.
+
+A further metric is one entry in `METRICS`, and its reading function here if none fits.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bninit.data.catalog import DATASETS
-from bninit.stats import median
+from bninit.stats import Floats, Worse, median
 from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from bninit.config import Config
     from bninit.store.layers import StoredLayers, Trace
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One figure of a run.
-
-    Attributes:
-        name: In claims and tables.
-        title: For people; ``{target}`` stands for the target.
-        unit: Of the printed number; empty for a bare number.
-        value: From a run and a target to the figure; NaN where the run has none: it diverged, or
-            never reached the target.
-        better: The end that is better, or None.
-        needs_target: Whether it takes a target accuracy.
-        censored: Whether NaN means "not within the epochs that were trained".
-        clock: Whether it is wall-clock time. Networks of one stack share its clock, so their
-            times are one measurement and not several.
-        scale: Factor from the value to the printed number.
-        num_decimals: Decimals of the printed number.
-        resolution: From a config to the step in which the figure is recorded; 0 if continuous.
-        probes: The group of probes that it is read from; None for what every run keeps.
-    """
-
-    name: str
-    title: str
-    unit: str
-    value: Callable[[Measured, float], float]
-    better: Literal["low", "high"] | None
-    needs_target: bool = False
-    censored: bool = False
-    clock: bool = False
-    scale: float = 1.0
-    num_decimals: int = 3
-    resolution: Callable[[Config], float] = lambda _config: 0.0
-    probes: str | None = None
-
-    @property
-    def worse(self) -> Literal["low", "high"] | None:
-        """The end at which a diverged run ranks."""
-        return {"low": "high", "high": "low"}.get(self.better or "")  # type: ignore[return-value]
 
 
 class Measured(Protocol):
@@ -72,14 +35,93 @@ class Measured(Protocol):
     def summary(self) -> dict[str, Any] | None:
         """The contents of summary.json; None while it is not finished."""
 
-    def metrics(self) -> pd.DataFrame:
-        """The rows of metrics.csv."""
+    def metrics(self) -> pd.DataFrame | Mapping[str, npt.NDArray[Any]]:
+        """The columns of metrics.csv by name, one value for each epoch from 0."""
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         """Training loss of each step, (step,)."""
 
     def stored_layers(self) -> StoredLayers:
         """What probes found inside it."""
+
+
+Reading: TypeAlias = Callable[[Measured, float], float]
+"""From a run and a target accuracy to a figure; NaN where the run has none."""
+
+_DECIMALS = {"%": 2, "points": 2, "epochs": 1, "steps": 0, "units": 0}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a run.
+
+    Attributes:
+        name: In claims and tables.
+        title: For people; ``{target}`` stands for the target accuracy, where it takes one.
+        unit: Of the printed number; empty for a bare number.
+        value: From a run and a target to the figure, as a fraction for percentages and points;
+            NaN where the run has none: it diverged, or never reached the target.
+        better: The end that is better, or None.
+        censored: Whether NaN means "not within the epochs that were trained".
+        clock: Whether it is wall-clock time. Networks of one stack share its clock, so their
+            times are one measurement and not several.
+        is_share: Whether it is 1 or 0: it happens to a run, or it does not.
+        decimals: Of the printed number; by default as its unit has them.
+        resolution: From a config to the step in which the figure is recorded; 0 if continuous.
+        horizon: From a config to what a run counts as that never reached the target: the
+            earliest that it could have; None where the config sets no bound.
+        probes: The group of probes that it is read from; None for what every run keeps.
+    """
+
+    name: str
+    title: str
+    unit: str
+    value: Reading
+    better: Literal["low", "high"] | None
+    censored: bool = False
+    clock: bool = False
+    is_share: bool = False
+    decimals: int | None = None
+    resolution: Callable[[Config], float] = lambda _config: 0.0
+    horizon: Callable[[Config], float] | None = None
+    probes: str | None = None
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it takes a target accuracy."""
+        return "{target}" in self.title
+
+    @property
+    def worse(self) -> Worse | None:
+        """The end at which a diverged run ranks."""
+        return None if self.better is None else "high" if self.better == "low" else "low"
+
+    @property
+    def scale(self) -> float:
+        """Factor from the value to the printed number."""
+        return 100.0 if self.unit in ("%", "points") else 1.0
+
+    @property
+    def num_decimals(self) -> int:
+        """Decimals of the printed number."""
+        return _DECIMALS.get(self.unit, 3) if self.decimals is None else self.decimals
+
+
+def horizon_of(metric: Metric, config: Config) -> float | None:
+    """What a run that never reached its target counts as: the earliest that it could have.
+
+    Args:
+        metric: Any metric.
+        config: Of the run.
+
+    Returns:
+        One epoch after the last; None for metrics that are not censored, and for seconds, which
+        are not bounded by the config.
+    """
+    return None if metric.horizon is None else metric.horizon(config)
+
+
+# -- readings of summary.json, metrics.csv and steps.npy ---------------------------------------
 
 
 def _summary(run: Measured) -> dict[str, Any]:
@@ -92,52 +134,55 @@ def _has_diverged(run: Measured) -> bool:
     return bool(_summary(run)["status"] == "diverged")
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _column(run: Measured, name: str) -> list[float]:
+    """A column of metrics.csv, from epoch 0."""
+    return list(run.metrics()[name].tolist())
 
 
-def of_summary(*keys: str) -> Callable[[Measured, float], float]:
+def of_summary(*keys: str) -> Reading:
     """Makes the reading of a figure in summary.json, by the keys that lead to it."""
 
     def value(run: Measured, _target: float) -> float:
         found: Any = _summary(run)
         for key in keys:
             found = found[key]
-        return _number(found)
+        return math.nan if found is None else float(found)
 
     return value
 
 
-def of_last_row(column: str) -> Callable[[Measured, float], float]:
+def of_last_row(column: str) -> Reading:
     """Makes the reading of a column of metrics.csv after the last epoch."""
 
     def value(run: Measured, _target: float) -> float:
-        if _has_diverged(run):
-            return math.nan
-        return float(run.metrics()[column].iloc[-1])
+        return math.nan if _has_diverged(run) else _column(run, column)[-1]
 
     return value
 
 
-def at_target(column: str) -> Callable[[Measured, float], float]:
+def at_target(column: str) -> Reading:
     """Makes the reading of a column at the first epoch that reached the target."""
 
     def value(run: Measured, target: float) -> float:
-        rows = run.metrics()
-        reached = first_reached(rows["val_accuracy"].to_list(), target)
-        return math.nan if reached is None else float(rows[column].iloc[reached])
+        epoch = first_reached(_column(run, "val_accuracy"), target)
+        return math.nan if epoch is None else float(_column(run, column)[epoch])
 
     return value
 
 
 def reached(run: Measured, target: float) -> float:
     """1 when the target was reached, else 0."""
-    return float(first_reached(run.metrics()["val_accuracy"].to_list(), target) is not None)
+    return float(first_reached(_column(run, "val_accuracy"), target) is not None)
+
+
+def diverged(run: Measured, _target: float) -> float:
+    """1 when the run diverged, else 0."""
+    return float(_has_diverged(run))
 
 
 def initial_train_loss(run: Measured, _target: float) -> float:
     """Training loss at epoch 0, in nats."""
-    return float(run.metrics()["train_loss"].iloc[0])
+    return _column(run, "train_loss")[0]
 
 
 def loss_fluctuation(run: Measured, _target: float) -> float:
@@ -147,8 +192,6 @@ def loss_fluctuation(run: Measured, _target: float) -> float:
     cancels in it: this is the mean square successive difference of von Neumann et al. 1941,
     "The mean square successive difference", Ann. Math. Statist. 12, 153.
     """
-    import numpy as np
-
     losses = np.asarray(run.step_losses(), dtype=np.float64)
     second_half = losses[len(losses) // 2 :]
     if _has_diverged(run) or len(second_half) < 2:
@@ -160,43 +203,57 @@ def worst_loss_rise(run: Measured, _target: float) -> float:
     """Largest rise of the validation loss from one epoch to the next, 0 if it never rose."""
     if _has_diverged(run):
         return math.nan
-    return max(0.0, float(run.metrics()["val_loss"].diff().max()))
+    return max([0.0, *np.diff(_column(run, "val_loss")).tolist()])
 
 
 def min_distinct_units(run: Measured, _target: float) -> float:
     """Distinct units in the hidden layer that has the fewest; see `bninit.nets.signals`."""
-    counts = _summary(run)["distinct_units"]
-    return math.nan if not counts else float(min(counts))
+    return float(min(_summary(run)["distinct_units"] or (), default=math.nan))
 
 
-def diverged(run: Measured, _target: float) -> float:
-    """1 when the run diverged, else 0."""
-    return float(_has_diverged(run))
-
-
-Reading = Callable[[Measured, float], float]
-Floats = npt.NDArray[np.float64]
-When = Literal["start", "end"]
+# -- readings of probes, layers.safetensors ----------------------------------------------------
 
 SMALLEST = 2.0**-149
 """float32's smallest number above 0: what a gradient of 0 counts as among logarithms."""
 
+_REDUCE: dict[str, Callable[[Floats], float]] = {
+    "mean": lambda values: float(values.mean()),
+    "min": lambda values: float(values.min()),
+    "rms": lambda values: float(np.sqrt((values**2).mean())),
+}
 
-def over_hidden(place: str, quantity: str, *, when: When, by: str = "mean") -> Reading:
+
+def _hidden(run: Measured, place: str, quantity: str) -> Trace:
+    """A quantity of the hidden layers alone; place ``output`` is what a layer hands on."""
+    from bninit.store.layers import Trace
+
+    if place == "output":
+        place = "norm" if run.config.model.norm.placement == "post" else "activation"
+    trace = run.stored_layers().trace(place, quantity)
+    is_hidden = (trace.layers >= 1) & (trace.layers <= len(run.config.model.hidden))
+    return Trace(
+        layers=trace.layers[is_hidden],
+        steps=trace.steps,
+        epochs=trace.epochs,
+        values=trace.values[:, is_hidden],
+    )
+
+
+def over_hidden(
+    place: str, quantity: str, *, when: Literal["start", "end"], by: str = "mean"
+) -> Reading:
     """Makes the reading of a quantity over the hidden layers, before the training or at its end.
 
     Args:
         place: Where it is read; ``output`` for what a hidden layer hands to the next one.
         quantity: Its name.
         when: At the first moment, or the last one.
-        by: ``mean``, ``min`` or ``max`` over layers, or ``rms``, the root of the mean square.
+        by: ``mean`` or ``min`` over layers, or ``rms``, the root of the mean square.
     """
 
     def value(run: Measured, _target: float) -> float:
-        trace = _hidden(run, _output_place(run) if place == "output" else place, quantity)
-        if trace.values.size == 0:
-            return np.nan
-        return _REDUCE[by](trace.values[0 if when == "start" else -1])
+        values = _hidden(run, place, quantity).values
+        return _REDUCE[by](values[0 if when == "start" else -1]) if values.size else math.nan
 
     return value
 
@@ -207,7 +264,7 @@ def first_layer(place: str, quantity: str) -> Reading:
     def value(run: Measured, _target: float) -> float:
         trace = run.stored_layers().trace(place, quantity)
         at = np.flatnonzero(trace.layers == 1)
-        return float(trace.values[0, at[0]]) if at.size and trace.steps.size else np.nan
+        return float(trace.values[0, at[0]]) if at.size and trace.steps.size else math.nan
 
     return value
 
@@ -221,17 +278,16 @@ def factor_per_layer(place: str, quantity: str, *, towards: Literal["input", "ou
     Args:
         place: Where it is read.
         quantity: Its name; a scale, such as an SD.
-        towards: Which way the layers are gone.
+        towards: In which direction the layers are passed.
     """
 
     def value(run: Measured, _target: float) -> float:
         trace = _hidden(run, place, quantity)
         if trace.layers.size < 2 or trace.steps.size == 0:
-            return np.nan
-        first, last = trace.values[0, [0, -1]]
-        begins, ends = (last, first) if towards == "input" else (first, last)
+            return math.nan
+        begins, ends = trace.values[0, [-1, 0] if towards == "input" else [0, -1]]
         if not begins > 0:
-            return np.nan
+            return math.nan
         return float((ends / begins) ** (1 / (trace.layers[-1] - trace.layers[0])))
 
     return value
@@ -244,21 +300,21 @@ def gradient_decades(run: Measured, _target: float) -> float:
     """
     trace = _hidden(run, "gradient", "sd")
     if trace.layers.size < 2 or trace.steps.size == 0 or not np.isfinite(trace.values[0]).all():
-        return np.nan
+        return math.nan
     first, last = np.maximum(trace.values[0, [0, -1]], SMALLEST)
     return float(np.log10(first / last))
 
 
 def distribution_shift(run: Measured, _target: float) -> float:
-    """How far the inputs of the layers have moved in the training, in SDs.
+    """How far the inputs of the layers moved in the training, in SDs.
 
-    The way that the units' means have gone, from probe to probe, in the units' SDs (root mean
+    The distance that the units' means moved from probe to probe, in the units' SDs (root mean
     squares over units), summed over the training, averaged over the outputs of hidden layers,
     which are the inputs of the layers after them. It grows with the number of probes, so only
     runs with the same steps and the same probes can be compared.
     """
-    trace = _hidden(run, _output_place(run), "shift")
-    return float(trace.values.sum(axis=0).mean()) if trace.values.size else np.nan
+    values = _hidden(run, "output", "shift").values
+    return float(values.sum(axis=0).mean()) if values.size else math.nan
 
 
 def statistics_gap(kind: str | None, *, early: bool = False) -> Reading:
@@ -269,7 +325,7 @@ def statistics_gap(kind: str | None, *, early: bool = False) -> Reading:
 
     Args:
         kind: ``ema``, ``cumulative`` or ``batch`` (of a mini-batch); None for what the run itself
-            goes by in evaluation: NaN for population statistics, which lag behind nothing.
+            uses in evaluation: NaN for population statistics, which lag behind nothing.
         early: Whether the mean over the moments of the first epoch is taken (the first one, at
             which nothing is trained, left out), and not the last moment.
     """
@@ -278,12 +334,12 @@ def statistics_gap(kind: str | None, *, early: bool = False) -> Reading:
         chosen = run.config.model.norm.running if kind is None else kind
         trace = run.stored_layers().trace("norm", f"mean_gap_{chosen}")
         if trace.values.size == 0:
-            return np.nan
+            return math.nan
         gaps = np.sqrt((trace.values**2).mean(axis=1))
         if not early:
             return float(gaps[-1])
         is_early = (trace.steps > 0) & (trace.steps <= run.config.iterations_per_epoch)
-        return float(gaps[is_early].mean()) if is_early.any() else np.nan
+        return float(gaps[is_early].mean()) if is_early.any() else math.nan
 
     return value
 
@@ -297,8 +353,8 @@ def statistics_advantage(run: Measured, target: float) -> float:
 def mode_gap(*, when: Literal["worst", "end"]) -> Reading:
     """Makes the reading of what evaluation loses against training mode, in validation accuracy.
 
-    Of the same examples, with the statistics of mini-batches minus with those that the run goes
-    by in evaluation; the largest loss over the training, or the one at its end.
+    Of the same examples, with the statistics of mini-batches minus with those that the run uses
+    in evaluation; the largest loss over the training, or the one at its end.
     """
 
     def value(run: Measured, _target: float) -> float:
@@ -307,7 +363,7 @@ def mode_gap(*, when: Literal["worst", "end"]) -> Reading:
         evaluated = layers.trace("network", f"accuracy_{own}")
         lost = (trained.values - evaluated.values)[trained.steps > 0]
         if lost.size == 0:
-            return np.nan
+            return math.nan
         return float(lost.max() if when == "worst" else lost[-1, 0])
 
     return value
@@ -329,489 +385,231 @@ def along_gradient(quantity: str) -> Reading:
     def value(run: Measured, _target: float) -> float:
         trace = run.stored_layers().trace("network", quantity)
         at_epoch = trace.steps == trace.epochs * run.config.iterations_per_epoch
-        values = trace.values[at_epoch].ravel()
-        has_diverged = run.summary is not None and run.summary["status"] == "diverged"
-        found = None if has_diverged else median(values.tolist())
-        return np.nan if found is None else found
+        found = median(trace.values[at_epoch].ravel().tolist())
+        return math.nan if found is None or _has_diverged(run) else found
 
     return value
 
 
-def _rms(values: Floats) -> float:
-    return float(np.sqrt((values**2).mean()))
-
-
-_REDUCE: dict[str, Callable[[Floats], float]] = {
-    "mean": lambda values: float(values.mean()),
-    "min": lambda values: float(values.min()),
-    "max": lambda values: float(values.max()),
-    "rms": _rms,
-}
-
-
-def _output_place(run: Measured) -> str:
-    return "norm" if run.config.model.norm.placement == "post" else "activation"
-
-
-def _hidden(run: Measured, place: str, quantity: str) -> Trace:
-    """A quantity of the hidden layers alone."""
-    from bninit.store.layers import Trace
-
-    trace = run.stored_layers().trace(place, quantity)
-    is_hidden = (trace.layers >= 1) & (trace.layers <= len(run.config.model.hidden))
-    return Trace(
-        layers=trace.layers[is_hidden],
-        steps=trace.steps,
-        epochs=trace.epochs,
-        values=trace.values[:, is_hidden],
-    )
-
-
-LAYER_METRICS = (
-    Metric(
-        name="gradient_factor",
-        title="factor on the gradient's SD from a hidden layer to the one before it, at the start",
-        unit="",
-        value=factor_per_layer("gradient", "sd", towards="input"),
-        better=None,
-        probes="gradients",
-    ),
-    Metric(
-        name="gradient_decades",
-        title="gradient's SD at the first hidden layer over that at the last, at the start",
-        unit="powers of ten",
-        value=gradient_decades,
-        better=None,
-        num_decimals=2,
-        probes="gradients",
-    ),
-    Metric(
-        name="first_layer_gradient",
-        title="norm of the first layer's weight gradient before training",
-        unit="",
-        value=first_layer("weight", "gradient_norm"),
-        better=None,
-        num_decimals=4,
-        probes="gradients",
-    ),
-    Metric(
-        name="signal_factor",
-        title="factor on the signal's SD from a hidden layer to the next, at the start",
-        unit="",
-        value=factor_per_layer("linear", "sd", towards="output"),
-        better=None,
-        probes="signals",
-    ),
-    Metric(
-        name="distribution_shift",
-        title="way that the inputs of the layers go in the training",
-        unit="SDs",
-        value=distribution_shift,
-        better="low",
-        num_decimals=2,
-        probes="signals",
-    ),
-    Metric(
-        name="running_statistics_gap",
-        title="running means against the population's, at the end",
-        unit="SDs",
-        value=statistics_gap(None),
-        better="low",
-        probes="batch_norm",
-    ),
-    Metric(
-        name="early_running_statistics_gap",
-        title="running means against the population's, in the first epoch",
-        unit="SDs",
-        value=statistics_gap(None, early=True),
-        better="low",
-        probes="batch_norm",
-    ),
-    Metric(
-        name="ema_gap",
-        title="exponentially weighted means against the population's, at the end",
-        unit="SDs",
-        value=statistics_gap("ema"),
-        better="low",
-        probes="batch_norm",
-    ),
-    Metric(
-        name="cumulative_gap",
-        title="cumulative means against the population's, at the end",
-        unit="SDs",
-        value=statistics_gap("cumulative"),
-        better="low",
-        probes="batch_norm",
-    ),
-    Metric(
-        name="batch_gap",
-        title="a mini-batch's means against the population's, at the end",
-        unit="SDs",
-        value=statistics_gap("batch"),
-        better="low",
-        probes="batch_norm",
-    ),
-    Metric(
-        name="ema_advantage",
-        title="how much closer the exponentially weighted means are than cumulative ones",
-        unit="SDs",
-        value=statistics_advantage,
-        better=None,
-        probes="batch_norm",
-    ),
-    Metric(
-        name="mode_gap",
-        title="accuracy lost by evaluation against training mode, at the end",
-        unit="points",
-        value=mode_gap(when="end"),
-        better="low",
-        scale=100,
-        num_decimals=2,
-        probes="batch_norm",
-    ),
-    Metric(
-        name="worst_mode_gap",
-        title="accuracy lost by evaluation against training mode, at the worst moment",
-        unit="points",
-        value=mode_gap(when="worst"),
-        better="low",
-        scale=100,
-        num_decimals=2,
-        probes="batch_norm",
-    ),
-    Metric(
-        name="gamma_drift",
-        title="drift of gamma from 1",
-        unit="",
-        value=over_hidden("norm", "gamma_drift", when="end", by="rms"),
-        better=None,
-        probes="batch_norm",
-    ),
-    Metric(
-        name="beta_drift",
-        title="drift of beta from 0",
-        unit="",
-        value=over_hidden("norm", "beta_drift", when="end", by="rms"),
-        better=None,
-        probes="batch_norm",
-    ),
-    Metric(
-        name="initial_distinct_units",
-        title="distinct units before training in the layer that has the fewest",
-        unit="units",
-        value=over_hidden("weight", "distinct_units", when="start", by="min"),
-        better=None,
-        num_decimals=0,
-        resolution=lambda _config: 1.0,
-        probes="units",
-    ),
-    Metric(
-        name="dead_fraction",
-        title="dead units at the end",
-        unit="%",
-        value=over_hidden("activation", "dead_fraction", when="end"),
-        better="low",
-        scale=100,
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="initial_dead_fraction",
-        title="dead units before training",
-        unit="%",
-        value=over_hidden("activation", "dead_fraction", when="start"),
-        better="low",
-        scale=100,
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="saturated_fraction",
-        title="saturated activations at the end",
-        unit="%",
-        value=over_hidden("activation", "saturated_fraction", when="end"),
-        better="low",
-        scale=100,
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="initial_saturated_fraction",
-        title="saturated activations before training",
-        unit="%",
-        value=over_hidden("activation", "saturated_fraction", when="start"),
-        better="low",
-        scale=100,
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="effective_rank",
-        title="effective rank of the hidden layers' outputs at the end, the lowest",
-        unit="",
-        value=over_hidden("output", "effective_rank", when="end", by="min"),
-        better="high",
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="initial_effective_rank",
-        title="effective rank of the hidden layers' outputs before training, the lowest",
-        unit="",
-        value=over_hidden("output", "effective_rank", when="start", by="min"),
-        better="high",
-        num_decimals=1,
-        probes="units",
-    ),
-    Metric(
-        name="loss_range_along_gradient",
-        title="range of the loss along the gradient",
-        unit="nats",
-        value=along_gradient("loss_range"),
-        better="low",
-        probes="landscape",
-    ),
-    Metric(
-        name="gradient_change",
-        title="change of the gradient along itself",
-        unit="",
-        value=along_gradient("gradient_change"),
-        better="low",
-        probes="landscape",
-    ),
-    Metric(
-        name="relative_gradient_change",
-        title="change of the gradient along itself, as part of it",
-        unit="",
-        value=along_gradient("relative_gradient_change"),
-        better="low",
-        num_decimals=2,
-        probes="landscape",
-    ),
-    Metric(
-        name="effective_smoothness",
-        title="effective smoothness along the gradient (less: smoother)",
-        unit="",
-        value=along_gradient("smoothness"),
-        better="low",
-        num_decimals=2,
-        probes="landscape",
-    ),
-)
-"""Each is one reading in `bninit.metrics` and one entry here."""
-
-
-def _one_of_test(config: Config) -> float:
-    return 1.0 / DATASETS[config.data.name].num_test
-
-
-def _one_of_val(config: Config) -> float:
-    return 1.0 / config.data.val_size
+# -- the table ---------------------------------------------------------------------------------
 
 
 def _one(_config: Config) -> float:
     return 1.0
 
 
-def _epoch_in_steps(config: Config) -> float:
+def _one_test_image(config: Config) -> float:
+    return 1.0 / DATASETS[config.data.name].num_test
+
+
+def _one_val_image(config: Config) -> float:
+    return 1.0 / config.data.val_size
+
+
+def _steps_per_epoch(config: Config) -> float:
     return float(config.iterations_per_epoch)
+
+
+def _one_epoch_later(config: Config) -> float:
+    return float(config.train.epochs + 1)
+
+
+def _one_epoch_of_steps_later(config: Config) -> float:
+    return float((config.train.epochs + 1) * config.iterations_per_epoch)
 
 
 _ALL = (
     Metric(
-        name="test_accuracy",
-        title="test accuracy",
-        unit="%",
-        value=of_summary("test_accuracy"),
-        better="high",
-        scale=100,
-        num_decimals=2,
-        resolution=_one_of_test,
+        "test_accuracy", "test accuracy", "%", of_summary("test_accuracy"), "high",
+        resolution=_one_test_image,
+    ),
+    Metric("test_loss", "test loss", "nats", of_summary("test_loss"), "low"),
+    Metric(
+        "generalization_gap", "generalization gap (training minus test accuracy)", "points",
+        of_summary("generalization_gap"), "low", resolution=_one_test_image,
     ),
     Metric(
-        name="test_loss",
-        title="test loss",
-        unit="nats",
-        value=of_summary("test_loss"),
-        better="low",
+        "final_train_accuracy", "training accuracy at the end", "%",
+        of_summary("train_accuracy"), "high",
     ),
     Metric(
-        name="generalization_gap",
-        title="generalization gap (training minus test accuracy)",
-        unit="points",
-        value=of_summary("generalization_gap"),
-        better="low",
-        scale=100,
-        num_decimals=2,
-        resolution=_one_of_test,
+        "final_train_loss", "training loss at the end", "nats", of_summary("train_loss"), "low",
     ),
     Metric(
-        name="final_train_accuracy",
-        title="training accuracy at the end",
-        unit="%",
-        value=of_summary("train_accuracy"),
-        better="high",
-        scale=100,
-        num_decimals=2,
+        "final_val_accuracy", "validation accuracy at the end", "%",
+        of_last_row("val_accuracy"), "high", resolution=_one_val_image,
     ),
     Metric(
-        name="final_train_loss",
-        title="training loss at the end",
-        unit="nats",
-        value=of_summary("train_loss"),
-        better="low",
+        "final_val_loss", "validation loss at the end", "nats", of_last_row("val_loss"), "low",
     ),
     Metric(
-        name="final_val_accuracy",
-        title="validation accuracy at the end",
-        unit="%",
-        value=of_last_row("val_accuracy"),
-        better="high",
-        scale=100,
-        num_decimals=2,
-        resolution=_one_of_val,
+        "best_val_accuracy", "best validation accuracy", "%",
+        of_summary("best", "val_accuracy"), "high", resolution=_one_val_image,
     ),
     Metric(
-        name="final_val_loss",
-        title="validation loss at the end",
-        unit="nats",
-        value=of_last_row("val_loss"),
-        better="low",
+        "best_val_loss", "best validation loss", "nats", of_summary("best", "val_loss"), "low",
     ),
     Metric(
-        name="best_val_accuracy",
-        title="best validation accuracy",
-        unit="%",
-        value=of_summary("best", "val_accuracy"),
-        better="high",
-        scale=100,
-        num_decimals=2,
-        resolution=_one_of_val,
+        "initial_train_loss", "training loss before training", "nats", initial_train_loss, "low",
     ),
     Metric(
-        name="best_val_loss",
-        title="best validation loss",
-        unit="nats",
-        value=of_summary("best", "val_loss"),
-        better="low",
+        "epochs_to_accuracy", "epochs to {target}", "epochs", at_target("epoch"), "low",
+        censored=True, resolution=_one, horizon=_one_epoch_later,
     ),
     Metric(
-        name="initial_train_loss",
-        title="training loss before training",
-        unit="nats",
-        value=initial_train_loss,
-        better="low",
+        "steps_to_accuracy", "steps to {target}", "steps", at_target("step"), "low",
+        censored=True, resolution=_steps_per_epoch, horizon=_one_epoch_of_steps_later,
     ),
     Metric(
-        name="epochs_to_accuracy",
-        title="epochs to {target}",
-        unit="epochs",
-        value=at_target("epoch"),
-        better="low",
-        needs_target=True,
-        censored=True,
-        num_decimals=1,
-        resolution=_one,
+        "seconds_to_accuracy", "seconds to {target}", "s", at_target("seconds"), "low",
+        censored=True, clock=True, decimals=2,
     ),
     Metric(
-        name="steps_to_accuracy",
-        title="steps to {target}",
-        unit="steps",
-        value=at_target("step"),
-        better="low",
-        needs_target=True,
-        censored=True,
-        num_decimals=0,
-        resolution=_epoch_in_steps,
+        "reached", "{target} reached", "", reached, "high",
+        is_share=True, decimals=2, resolution=_one,
     ),
     Metric(
-        name="seconds_to_accuracy",
-        title="seconds to {target}",
-        unit="s",
-        value=at_target("seconds"),
-        better="low",
-        clock=True,
-        needs_target=True,
-        censored=True,
-        num_decimals=2,
+        "diverged", "diverged", "", diverged, "low",
+        is_share=True, decimals=2, resolution=_one,
     ),
     Metric(
-        name="reached",
-        title="{target} reached",
-        unit="",
-        value=reached,
-        better="high",
-        needs_target=True,
-        num_decimals=2,
-        resolution=_one,
+        "loss_fluctuation", "fluctuation of the training loss from step to step", "nats",
+        loss_fluctuation, "low",
     ),
     Metric(
-        name="diverged",
-        title="diverged",
-        unit="",
-        value=diverged,
-        better="low",
-        num_decimals=2,
-        resolution=_one,
+        "worst_loss_rise", "largest rise of the validation loss between two epochs", "nats",
+        worst_loss_rise, "low",
     ),
     Metric(
-        name="loss_fluctuation",
-        title="fluctuation of the training loss from step to step",
-        unit="nats",
-        value=loss_fluctuation,
-        better="low",
+        "min_distinct_units", "distinct units in the layer that has the fewest", "units",
+        min_distinct_units, None, resolution=_one,
     ),
     Metric(
-        name="worst_loss_rise",
-        title="largest rise of the validation loss between two epochs",
-        unit="nats",
-        value=worst_loss_rise,
-        better="low",
-    ),
-    Metric(
-        name="min_distinct_units",
-        title="distinct units in the layer that has the fewest",
-        unit="units",
-        value=min_distinct_units,
-        better=None,
-        num_decimals=0,
-        resolution=_one,
-    ),
-    Metric(
-        name="seconds_per_epoch",
-        title="seconds per epoch",
-        unit="s",
-        value=of_summary("seconds_per_epoch"),
-        better="low",
+        "seconds_per_epoch", "seconds per epoch", "s", of_summary("seconds_per_epoch"), "low",
         clock=True,
     ),
     Metric(
-        name="num_parameters",
-        title="trained parameters",
-        unit="",
-        value=of_summary("num_parameters"),
-        better=None,
-        num_decimals=0,
-        resolution=_one,
+        "num_parameters", "trained parameters", "", of_summary("num_parameters"), None,
+        decimals=0, resolution=_one,
     ),
-)
+    Metric(
+        "gradient_factor",
+        "factor on the gradient's SD from a hidden layer to the one before it, at the start",
+        "", factor_per_layer("gradient", "sd", towards="input"), None, probes="gradients",
+    ),
+    Metric(
+        "gradient_decades",
+        "gradient's SD at the first hidden layer over that at the last, at the start",
+        "powers of ten", gradient_decades, None, decimals=2, probes="gradients",
+    ),
+    Metric(
+        "first_layer_gradient", "norm of the first layer's weight gradient before training", "",
+        first_layer("weight", "gradient_norm"), None, decimals=4, probes="gradients",
+    ),
+    Metric(
+        "signal_factor", "factor on the signal's SD from a hidden layer to the next, at the start",
+        "", factor_per_layer("linear", "sd", towards="output"), None, probes="signals",
+    ),
+    Metric(
+        "distribution_shift", "total drift of layer inputs", "SDs",
+        distribution_shift, "low", decimals=2, probes="signals",
+    ),
+    Metric(
+        "running_statistics_gap", "running means against the population's, at the end", "SDs",
+        statistics_gap(None), "low", probes="batch_norm",
+    ),
+    Metric(
+        "early_running_statistics_gap",
+        "running means against the population's, in the first epoch", "SDs",
+        statistics_gap(None, early=True), "low", probes="batch_norm",
+    ),
+    Metric(
+        "ema_gap", "exponentially weighted means against the population's, at the end", "SDs",
+        statistics_gap("ema"), "low", probes="batch_norm",
+    ),
+    Metric(
+        "cumulative_gap", "cumulative means against the population's, at the end", "SDs",
+        statistics_gap("cumulative"), "low", probes="batch_norm",
+    ),
+    Metric(
+        "batch_gap", "a mini-batch's means against the population's, at the end", "SDs",
+        statistics_gap("batch"), "low", probes="batch_norm",
+    ),
+    Metric(
+        "ema_advantage",
+        "how much closer the exponentially weighted means are than cumulative ones", "SDs",
+        statistics_advantage, None, probes="batch_norm",
+    ),
+    Metric(
+        "mode_gap", "accuracy lost by evaluation against training mode, at the end", "points",
+        mode_gap(when="end"), "low", probes="batch_norm",
+    ),
+    Metric(
+        "worst_mode_gap",
+        "accuracy lost by evaluation against training mode, at the worst moment", "points",
+        mode_gap(when="worst"), "low", probes="batch_norm",
+    ),
+    Metric(
+        "gamma_drift", "drift of gamma from 1", "",
+        over_hidden("norm", "gamma_drift", when="end", by="rms"), None, probes="batch_norm",
+    ),
+    Metric(
+        "beta_drift", "drift of beta from 0", "",
+        over_hidden("norm", "beta_drift", when="end", by="rms"), None, probes="batch_norm",
+    ),
+    Metric(
+        "initial_distinct_units",
+        "distinct units before training in the layer that has the fewest", "units",
+        over_hidden("weight", "distinct_units", when="start", by="min"), None,
+        resolution=_one, probes="units",
+    ),
+    Metric(
+        "dead_fraction", "dead units at the end", "%",
+        over_hidden("activation", "dead_fraction", when="end"), "low",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "initial_dead_fraction", "dead units before training", "%",
+        over_hidden("activation", "dead_fraction", when="start"), "low",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "saturated_fraction", "saturated activations at the end", "%",
+        over_hidden("activation", "saturated_fraction", when="end"), "low",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "initial_saturated_fraction", "saturated activations before training", "%",
+        over_hidden("activation", "saturated_fraction", when="start"), "low",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "effective_rank", "effective rank of the hidden layers' outputs at the end, the lowest",
+        "", over_hidden("output", "effective_rank", when="end", by="min"), "high",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "initial_effective_rank",
+        "effective rank of the hidden layers' outputs before training, the lowest",
+        "", over_hidden("output", "effective_rank", when="start", by="min"), "high",
+        decimals=1, probes="units",
+    ),
+    Metric(
+        "loss_range_along_gradient", "range of the loss along the gradient", "nats",
+        along_gradient("loss_range"), "low", probes="landscape",
+    ),
+    Metric(
+        "gradient_change", "change of the gradient along itself", "",
+        along_gradient("gradient_change"), "low", probes="landscape",
+    ),
+    Metric(
+        "relative_gradient_change", "relative change of the gradient along itself", "",
+        along_gradient("relative_gradient_change"), "low", decimals=2, probes="landscape",
+    ),
+    Metric(
+        "effective_smoothness", "effective smoothness along the gradient (less: smoother)", "",
+        along_gradient("smoothness"), "low", decimals=2, probes="landscape",
+    ),
+)  # fmt: skip
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ALL, *LAYER_METRICS)}
-
-
-def horizon_of(metric: Metric, config: Config) -> float | None:
-    """What a run that never reached its target counts as: the earliest that it could have.
-
-    Args:
-        metric: Any metric.
-        config: Of the run.
-
-    Returns:
-        One epoch after the last; None for metrics that are not censored, and for seconds, which
-        are not bounded by the config.
-    """
-    later = config.train.epochs + 1
-    return {
-        "epochs_to_accuracy": float(later),
-        "steps_to_accuracy": float(later * config.iterations_per_epoch),
-    }.get(metric.name)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

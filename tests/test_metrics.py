@@ -1,4 +1,4 @@
-"""Readings of probes, against figures worked out by hand."""
+"""Metrics of a run and of its probes, against figures worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,14 +7,110 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from bninit.config import Config, config_from_dict
-from bninit.errors import ConfigError
-from bninit.metrics import METRICS
+from bninit.metrics import METRICS, horizon_of
 from bninit.store.layers import StoredLayers, decode_layers, encode_layers
 from bninit.training.records import LayerRows
-from bninit.verbs.study.load import load_study, study_from_dict
+
+CONFIG = config_from_dict({"name": "x", "train": {"epochs": 3, "batch_size": 100}})
+
+
+class Kept:
+    """A run as its files have it."""
+
+    def __init__(self, *, status: str = "done", losses: list[float] | None = None) -> None:
+        self.config: Config = CONFIG
+        done = status == "done"
+        self.summary: dict[str, Any] | None = {
+            "status": status,
+            "test_accuracy": 0.9 if done else None,
+            "distinct_units": [7, 3],
+        }
+        self._losses = losses or [1.0, 1.0, 1.0, 3.0]
+
+    def metrics(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "epoch": [0, 1, 2, 3],
+                "step": [0, 35, 70, 105],
+                "seconds": [0.0, 1.0, 2.0, 3.0],
+                "train_loss": [2.3, 1.0, 0.5, 0.2],
+                "val_loss": [2.4, 0.9, 1.2, 1.0],
+                "val_accuracy": [0.1, 0.8, 0.9, 0.85],
+            }
+        )
+
+    def step_losses(self) -> npt.NDArray[np.floating]:
+        return np.array(self._losses)
+
+
+def _read(name: str, run: Any, target: float = 0.0) -> float:
+    return METRICS[name].value(run, target)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "figure"),
+    [
+        ("test_accuracy", 0.0, 0.9),
+        ("final_val_accuracy", 0.0, 0.85),
+        ("initial_train_loss", 0.0, 2.3),
+        ("epochs_to_accuracy", 0.8, 1.0),  # reached means at least
+        ("epochs_to_accuracy", 0.81, 2.0),
+        ("epochs_to_accuracy", 0.95, math.nan),
+        ("steps_to_accuracy", 0.9, 70.0),
+        ("seconds_to_accuracy", 0.9, 2.0),
+        ("reached", 0.9, 1.0),
+        ("reached", 0.91, 0.0),
+        ("diverged", 0.0, 0.0),
+        ("worst_loss_rise", 0.0, 0.3),
+        ("min_distinct_units", 0.0, 3.0),
+    ],
+)
+def test_figures_of_a_run(name: str, target: float, figure: float) -> None:
+    assert _read(name, Kept(), target) == pytest.approx(figure, nan_ok=True)
+
+
+def test_a_diverged_run_has_no_figure_and_ranks_last() -> None:
+    for name in ("test_accuracy", "final_val_accuracy", "loss_fluctuation", "worst_loss_rise"):
+        assert math.isnan(_read(name, Kept(status="diverged")))
+    assert _read("diverged", Kept(status="diverged")) == 1.0
+    assert (METRICS["test_accuracy"].worse, METRICS["test_loss"].worse) == ("low", "high")
+
+
+def test_fluctuation_is_the_noise_and_not_the_trend() -> None:
+    # The second half is 1, 3: one difference of 2, so 2 / sqrt 2.
+    assert _read("loss_fluctuation", Kept()) == pytest.approx(2 / math.sqrt(2))
+    noise = np.random.default_rng(0).normal(0, 0.1, 20_000)
+    falling = noise + np.linspace(3, 1, 20_000)
+    assert _read("loss_fluctuation", Kept(losses=falling.tolist())) == pytest.approx(0.1, rel=0.03)
+
+
+def test_the_table() -> None:
+    assert all(name == metric.name for name, metric in METRICS.items())
+    assert [name for name, each in METRICS.items() if each.needs_target] == [
+        "epochs_to_accuracy",
+        "steps_to_accuracy",
+        "seconds_to_accuracy",
+        "reached",
+    ]
+    accuracy, epochs, probed = (
+        METRICS[n] for n in ("test_accuracy", "epochs_to_accuracy", "ema_gap")
+    )
+    assert (accuracy.scale, accuracy.num_decimals, accuracy.resolution(CONFIG)) == (100, 2, 1e-3)
+    assert (epochs.scale, epochs.num_decimals, epochs.resolution(CONFIG)) == (1, 1, 1)
+    assert (probed.scale, probed.num_decimals, probed.resolution(CONFIG)) == (1, 3, 0)
+
+
+def test_the_horizon_is_one_epoch_after_the_last() -> None:
+    assert horizon_of(METRICS["epochs_to_accuracy"], CONFIG) == 4
+    assert horizon_of(METRICS["steps_to_accuracy"], CONFIG) == 4 * 35
+    assert horizon_of(METRICS["seconds_to_accuracy"], CONFIG) is None
+    assert horizon_of(METRICS["test_accuracy"], CONFIG) is None
+
 
 Numbers = dict[tuple[int, str, str], list[float]]
 STEPS = [0, 10, 27, 54]
@@ -23,7 +119,9 @@ STEPS = [0, 10, 27, 54]
 class Probed:
     """A run of two epochs of 27 steps and three hidden layers, with chosen readings."""
 
-    def __init__(self, numbers: Numbers, *, norm: str = "pre", running: str = "ema") -> None:
+    def __init__(
+        self, numbers: Numbers, *, norm: str = "pre", running: str = "ema", status: str = "done"
+    ) -> None:
         self.config: Config = config_from_dict(
             {
                 "name": "x",
@@ -32,7 +130,7 @@ class Probed:
                 "probes": True,
             }
         )
-        self.summary: dict[str, Any] | None = {"status": "done"}
+        self.summary: dict[str, Any] | None = {"status": status}
         self._numbers = numbers
 
     def stored_layers(self) -> StoredLayers:
@@ -49,10 +147,6 @@ class Probed:
         )
         data = encode_layers(rows, probes=self.config.probes, arm="a", seed=0)
         return decode_layers(data, path=Path("layers.safetensors"))
-
-
-def _read(name: str, run: Probed) -> float:
-    return METRICS[name].value(run, 0.0)  # type: ignore[arg-type]
 
 
 def _of_layers(place: str, quantity: str, *values: list[float]) -> Numbers:
@@ -109,18 +203,18 @@ RANK = _of_layers("activation", "effective_rank", [3, 3, 3, 3], [2, 2, 2, 1.5], 
         ("initial_effective_rank", RANK, 2.0),
     ],
 )
-def test_figures(name: str, numbers: Numbers, figure: float) -> None:
+def test_figures_of_probes(name: str, numbers: Numbers, figure: float) -> None:
     assert _read(name, Probed(numbers)) == pytest.approx(figure, nan_ok=True)
 
 
-def test_what_a_run_goes_by_in_evaluation_is_its_own() -> None:
+def test_what_a_run_uses_in_evaluation_is_its_own() -> None:
     run = Probed(GAPS, running="cumulative")
     assert _read("running_statistics_gap", run) == pytest.approx(math.sqrt(50))
     assert _read("mode_gap", run) == pytest.approx(-0.0625)
     assert math.isnan(_read("running_statistics_gap", Probed(GAPS, running="population")))
 
 
-def test_what_a_hidden_layer_hands_on_depends_on_where_batch_norm_stands() -> None:
+def test_what_a_hidden_layer_hands_on_depends_on_the_placement_of_batch_norm() -> None:
     numbers = SHIFT | _of_layers("norm", "shift", [5, 5, 5], [5, 5, 5], [5, 5, 5])
     assert _read("distribution_shift", Probed(numbers)) == 4.0
     assert _read("distribution_shift", Probed(numbers, norm="post")) == 15.0
@@ -129,50 +223,6 @@ def test_what_a_hidden_layer_hands_on_depends_on_where_batch_norm_stands() -> No
 @pytest.mark.parametrize("name", [name for name, each in METRICS.items() if each.probes])
 def test_what_was_not_read_is_nan(name: str) -> None:
     assert math.isnan(_read(name, Probed({(5, "linear", "mean"): [0, 0, 0, 0]})))
-
-
-STUDY: dict[str, Any] = {
-    "name": "s",
-    "base": {"model": {"hidden": [4]}},
-    "seeds": 2,
-    "experiments": {"e": {"over": {"model.norm.placement": ["none", "pre"]}}},
-    "claims": [
-        {
-            "id": "N18",
-            "says": "It vanishes",
-            "metric": "gradient_factor",
-            "left": {"model.norm.placement": "none"},
-            "right": {"model.norm.placement": "pre"},
-            "expect": "less",
-        }
-    ],
-}
-
-
-def test_a_claim_that_needs_probes_is_refused_where_there_are_none() -> None:
-    with pytest.raises(ConfigError, match="gradient_factor is read from probes") as caught:
-        study_from_dict(STUDY, metrics=METRICS)
-    (problem,) = caught.value.problems
-    assert problem.key == "claims[0].metric"
-    assert "probes: true" in str(problem.hint)
-    few = {**STUDY["base"], "probes": {"groups": ["signals"]}}
-    with pytest.raises(ConfigError, match="of gradients, and placement none has only signals"):
-        study_from_dict({**STUDY, "base": few}, metrics=METRICS)
-
-
-@pytest.mark.parametrize("probes", [True, {"groups": ["gradients"]}, {"units": 0}])
-def test_and_loads_where_there_are(probes: object) -> None:
-    study_from_dict({**STUDY, "base": {**STUDY["base"], "probes": probes}}, metrics=METRICS)
-    of_experiment = {"e": {**STUDY["experiments"]["e"], "set": {"probes": probes}}}
-    study_from_dict({**STUDY, "experiments": of_experiment}, metrics=METRICS)
-    study_from_dict(STUDY, overrides=["probes=true"], metrics=METRICS)
-
-
-def test_probes_are_no_axis(tmp_path: Path) -> None:
-    path = tmp_path / "s.yaml"
-    path.write_text("name: s\nseeds: 1\nexperiments:\n  e: {over: {probes: [true, false]}}\n")
-    with pytest.raises(ConfigError, match="makes no difference to what is trained"):
-        load_study(path)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +236,7 @@ def test_probes_are_no_axis(tmp_path: Path) -> None:
 )
 def test_along_the_gradient_it_is_the_median_over_epochs(name: str, quantity: str) -> None:
     def read(*values: float, status: str = "done") -> float:
-        run = Probed({(-1, "network", quantity): list(values)})
-        run.summary = {"status": status}
-        return _read(name, run)
+        return _read(name, Probed({(-1, "network", quantity): list(values)}, status=status))
 
     # Of steps 0, 10, 27 and 54 the second lies within an epoch of 27.
     assert read(1.0, 900.0, 4.0, 2.0) == 2.0
@@ -197,16 +245,3 @@ def test_along_the_gradient_it_is_the_median_over_epochs(name: str, quantity: st
     assert math.isnan(read(math.nan, 1.0, math.nan, math.nan))
     assert math.isnan(read(1.0, 1.0, 1.0, 1.0, status="diverged"))
     assert METRICS[name].probes == "landscape"
-
-
-def test_what_probes_do_not_take_by_default_has_to_be_named() -> None:
-    claim = {**STUDY["claims"][0], "metric": "loss_range_along_gradient"}
-    study = {**STUDY, "claims": [claim]}
-    with pytest.raises(ConfigError) as caught:
-        study_from_dict(study, metrics=METRICS)
-    assert "put probes: {groups: [landscape]} under base" in str(caught.value)
-    probed = {**STUDY["base"], "probes": True}
-    with pytest.raises(ConfigError, match=r"add landscape to probes\.groups"):
-        study_from_dict({**study, "base": probed}, metrics=METRICS)
-    probed = {**STUDY["base"], "probes": {"groups": ["landscape"]}}
-    study_from_dict({**study, "base": probed}, metrics=METRICS)
