@@ -70,9 +70,10 @@ def bench(
     take turns. Without --hidden and --batch-size: 3 x 256 with batches of 128, and 3 x 100 with
     batches of 60.
     """
+    from bninit.store.files import json_text
     from bninit.verbs.bench import bench as benchmark
-    from bninit.verbs.bench.contenders import UnequalLossesError
-    from bninit.verbs.bench.tables import print_bench, print_growth
+    from bninit.verbs.bench.baselines import UnequalLossesError
+    from bninit.verbs.bench.tables import print_bench, print_scaling
 
     def note(line: str) -> None:
         typer.echo(line, err=True)
@@ -84,7 +85,7 @@ def bench(
                 where="--scaling",
                 hint="it varies these itself",
             )
-        growth = benchmark.scaling(
+        result = benchmark.scaling(
             quick=quick,
             num_repeats=repeats,
             placement=placement.value,
@@ -93,11 +94,11 @@ def bench(
             data_dir=data_dir,
             note=note,
         )
-        folder = benchmark.keep_growth(growth, runs_dir=runs_dir)
+        folder = benchmark.keep_scaling(result, runs_dir=runs_dir)
         if as_json:
-            typer.echo(benchmark.as_json(growth), nl=False)
+            typer.echo(json_text(result), nl=False)
         else:
-            print_growth(growth)
+            print_scaling(result)
         note(f"table and picture: {folder}")
         return
     try:
@@ -118,7 +119,7 @@ def bench(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(FAILED) from None
     if as_json:
-        typer.echo(benchmark.as_json(found), nl=False)
+        typer.echo(json_text(found), nl=False)
     else:
         print_bench(found)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bninit.data.load import Data
-from bninit.verbs.bench.contenders import Case
+from bninit.verbs.bench.baselines import Case
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +36,11 @@ def noise() -> Data:
 @pytest.fixture
 def case(noise: Data) -> Case:
     """Two hidden layers, six steps of ten images."""
-    return Case.restricted(noise, hidden=(7, 5), batch_size=10, placement="pre", max_steps=None)
+    return Case(noise, hidden=(7, 5), batch_size=10, placement="pre")
 
 
 @pytest.fixture
 def clock() -> Callable[[], float]:
-    """Goes on by a second each time it is read."""
+    """A clock that advances by a second each time it is read."""
     ticks: Iterator[int] = iter(range(1_000_000))
     return lambda: float(next(ticks))

@@ -1,13 +1,17 @@
-"""What is made of times, with contenders whose times are known."""
+"""What is made of times, with loops whose times are known."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bninit.verbs.bench.contenders import (
+from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.verbs.bench.baselines import (
     EPOCH_IMAGES,
     LOADER,
     PLAIN,
@@ -17,11 +21,21 @@ from bninit.verbs.bench.contenders import (
     UnequalLossesError,
     reference_losses,
 )
-from bninit.verbs.bench.measure import Machine, Middle, result_of, time_passes
+from bninit.verbs.bench.measure import (
+    Grid,
+    Limits,
+    Passes,
+    bytes_held,
+    case_result,
+    measure_scaling,
+    time_passes,
+)
+
+MACHINE = {"matmul_flops_per_second": 1e9, "copy_bytes_per_second": 1e8}
 
 
 class Clockwork:
-    """A clock that only contenders move."""
+    """A clock that only the loops advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -30,19 +44,18 @@ class Clockwork:
     def __call__(self) -> float:
         return self.now
 
-    def contender(self, name: str, seconds: list[float], *, num_networks: int = 1) -> Build:
-        """One whose passes take these seconds, the first being the warm-up."""
+    def loop(
+        self, name: str, seconds: list[float], *, num_networks: int = 1, off: float = 0.0
+    ) -> Build:
+        """A loop whose passes take these seconds (the first is the warm-up)."""
         clock, left = self, list(seconds)
 
         class Known:
             def __init__(self, case: Case) -> None:
                 self.name, self.num_networks = name, num_networks
-                self._losses = np.array(
-                    [
-                        [*reference_losses(case, seed=r, num_steps=5), 1.0]
-                        for r in range(num_networks)
-                    ]
-                )
+                losses = [reference_losses(case, seed=r, num_steps=5) for r in range(num_networks)]
+                self._losses = np.array([[*own, 1.0] for own in losses])
+                self._losses[0, 3] += off
 
             def train(self) -> Losses:
                 clock.now += left.pop(0)
@@ -52,31 +65,22 @@ class Clockwork:
         return Known
 
 
-MACHINE = Machine(
-    processor="x",
-    gpu=None,
-    threads=1,
-    torch="2",
-    matmul_flops_per_second=1e9,
-    matmul_library="MKL",
-    copy_bytes_per_second=1e8,
-)
-
-
 @pytest.fixture
-def timed(case: Case) -> tuple[Any, Clockwork]:
+def timed(case: Case) -> tuple[list[Passes], Clockwork]:
     clock = Clockwork()
     builds = [
-        clock.contender(PLAIN, [99, 2, 4, 3]),
-        clock.contender(LOADER, [99, 8, 8, 6]),
-        clock.contender("stack", [99, 6, 9, 6], num_networks=3),
+        clock.loop(PLAIN, [99, 2, 4, 3]),
+        clock.loop(LOADER, [99, 8, 8, 6]),
+        clock.loop("stack", [99, 6, 9, 6], num_networks=3),
     ]
     return time_passes(case, builds, num_repeats=3, clock=clock), clock
 
 
-def test_the_first_pass_is_not_timed_and_all_take_turns(timed: tuple[Any, Clockwork]) -> None:
-    times, clock = timed
-    assert times.seconds == {PLAIN: [2, 4, 3], LOADER: [8, 8, 6], "stack": [6, 9, 6]}
+def test_the_first_pass_is_not_timed_and_all_take_turns(
+    timed: tuple[list[Passes], Clockwork],
+) -> None:
+    passes, clock = timed
+    assert [each.seconds for each in passes] == [[2, 4, 3], [8, 8, 6], [6, 9, 6]]
     assert clock.turns[3:] == [
         *(PLAIN, LOADER, "stack"),
         *(LOADER, "stack", PLAIN),
@@ -84,46 +88,113 @@ def test_the_first_pass_is_not_timed_and_all_take_turns(timed: tuple[Any, Clockw
     ]
 
 
-def test_seconds_are_per_epoch_and_network_and_ratios_are_of_the_same_round(
-    timed: tuple[Any, Clockwork], case: Case
-) -> None:
-    times, _ = timed
-    found = result_of(case, times, machine=MACHINE)
-    plain, loader, stack = found.rows
+def test_seconds_ratios_and_fractions(timed: tuple[list[Passes], Clockwork], case: Case) -> None:
+    found = case_result(case, timed[0], machine=MACHINE)
+    plain, loader, stack = found["rows"]
     epochs = EPOCH_IMAGES // 10 / 6
-    assert (found.num_steps, found.epoch_steps) == (6, EPOCH_IMAGES // 10)
-    assert plain.seconds == Middle(3 * epochs, 2 * epochs, 4 * epochs)
-    assert stack.seconds == Middle(2 * epochs, 2 * epochs, 3 * epochs)
-    assert stack.against_plain == Middle(0.75, 2 / 3, 1.0)
-    assert loader.against_plain == Middle(2.0, 2.0, 4.0)
-    assert plain.against_plain == Middle(1.0, 1.0, 1.0)
-    assert stack.against_loader == Middle(1 / 3, 0.25, 0.375)
+    assert (found["num_steps"], found["epoch_steps"]) == (6, EPOCH_IMAGES // 10)
 
+    def of(median: float, low: float, high: float) -> dict[str, float]:
+        return {"median": median, "low": low, "high": high}
 
-def test_fractions_are_of_the_machines_best(timed: tuple[Any, Clockwork], case: Case) -> None:
-    found = result_of(case, timed[0], machine=MACHINE)
-    stack = found.rows[2]
+    assert plain["seconds"] == of(3 * epochs, 2 * epochs, 4 * epochs)
+    assert stack["seconds"] == of(2 * epochs, 2 * epochs, 3 * epochs), "per network"
+    assert stack["against_plain"] == of(0.75, 2 / 3, 1.0), "of the same round"
+    assert loader["against_plain"] == of(2.0, 2.0, 4.0)
+    assert plain["against_plain"] == of(1.0, 1.0, 1.0)
+    assert stack["against_loader"] == of(1 / 3, 0.25, 0.375)
     steps_per_second = 3 * 6 / 6.0
-    assert stack.matmul_fraction == pytest.approx(found.flops_per_step * steps_per_second / 1e9)
-    assert stack.bandwidth_fraction == pytest.approx(found.bytes_per_step * steps_per_second / 1e8)
+    assert stack["matmul_fraction"] * 1e9 == pytest.approx(case.flops_per_step * steps_per_second)
+    assert stack["bandwidth_fraction"] * 1e8 == pytest.approx(
+        case.bytes_per_step * steps_per_second
+    )
 
 
 def test_without_the_loops_there_are_no_ratios(case: Case) -> None:
     clock = Clockwork()
-    times = time_passes(case, [clock.contender("x", [1, 1])], num_repeats=1, clock=clock)
-    (row,) = result_of(case, times, machine=MACHINE).rows
-    assert (row.against_plain, row.against_loader) == (None, None)
+    passes = time_passes(case, [clock.loop("x", [1, 1])], num_repeats=1, clock=clock)
+    (row,) = case_result(case, passes, machine=MACHINE)["rows"]
+    assert (row["against_plain"], row["against_loader"]) == (None, None)
 
 
-def test_who_computes_something_else_stops_it(case: Case) -> None:
+def test_a_loop_that_computes_something_else_is_not_timed(case: Case) -> None:
     clock = Clockwork()
-    build = clock.contender("x", [1, 1])
-
-    def spoilt(asked: Case) -> Any:
-        contender: Any = build(asked)
-        contender._losses[0, 3] += 0.01
-        return contender
-
     with pytest.raises(UnequalLossesError, match="x, network 0"):
-        time_passes(case, [spoilt], num_repeats=1, clock=clock)
-    assert clock.turns == ["x"], "nothing is timed"
+        time_passes(case, [clock.loop("x", [1, 1], off=0.01)], num_repeats=1, clock=clock)
+    assert clock.turns == ["x"]
+
+
+class Pace:
+    """A clock that advances by its pace each time it is read."""
+
+    now, pace = 0.0, 1.0
+
+    def __call__(self) -> float:
+        self.now += self.pace
+        return self.now
+
+
+def test_rates_are_the_best_of_operations_and_of_bytes_read_and_written() -> None:
+    clock = Pace()
+    limits = Limits(torch.device("cpu"), side=16, copied_bytes=4096, clock=clock)
+    for clock.pace in (4.0, 1.0, 2.0):
+        limits.measure()
+    found = limits.machine()
+    assert found["matmul_flops_per_second"] == 2 * 16**3
+    assert found["copy_bytes_per_second"] == 2 * 4096
+    assert found["matmul_library"] in ("MKL", "oneDNN", "BLAS")
+    assert (found["gpu"], found["threads"]) == (None, torch.get_num_threads())
+    first, *others = (product().flatten() for product in limits.products.values())
+    for each in others:
+        torch.testing.assert_close(each, first)
+
+
+GRID = Grid(
+    stacks=(1, 2, 4),
+    widths=(4, 8),
+    depths=(1, 3),
+    epochs=(1, 2),
+    base_stack=2,
+    base_width=6,
+    base_depth=1,
+    batch_size=16,
+    max_steps=3,
+    num_repeats=2,
+)
+
+
+def test_scaling_counts_per_epoch_and_network(noise: Data, clock: Callable[[], float]) -> None:
+    points = measure_scaling(noise, GRID, clock=clock)
+    keys = ("axis", "value", "num_networks", "width", "depth", "num_epochs")
+    assert [tuple(point[key] for key in keys) for point in points] == [
+        ("stack", 1, 1, 6, 1, 1),
+        ("stack", 2, 2, 6, 1, 1),
+        ("stack", 4, 4, 6, 1, 1),
+        ("width", 4, 2, 4, 1, 1),
+        ("width", 8, 2, 8, 1, 1),
+        ("depth", 1, 2, 6, 1, 1),
+        ("depth", 3, 2, 6, 3, 1),
+        ("epochs", 1, 2, 6, 1, 1),
+        ("epochs", 2, 2, 6, 1, 2),
+    ]
+    epochs = EPOCH_IMAGES // 16 / 3
+    for point in points:
+        assert point["seconds"]["median"] == pytest.approx(epochs / point["num_networks"])
+    one, two, four = (point["held_bytes"] for point in points[:3])
+    weights = sum(a * b for a, b in Architecture(widths=(36, 6, 3)).fans())
+    assert one >= 4 * 3 * weights, "value, gradient and momentum"
+    assert four - two == pytest.approx(2 * (two - one), rel=0.05)
+
+
+def test_each_storage_counts_once_wherever_it_is() -> None:
+    shared = torch.zeros(10)
+    own = torch.zeros(5, dtype=torch.float64)
+
+    class Holder:
+        def __init__(self) -> None:
+            self.views: list[Any] = [shared[:3], {"all": shared}]
+            self.closure = lambda: own
+            self.me = self
+
+    assert bytes_held(Holder()) == 10 * 4 + 5 * 8
+    assert bytes_held(Holder(), but=[shared[2:]]) == 5 * 8

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Build, Case, Losses
+from bninit.verbs.bench.baselines import LEARNING_RATE, MOMENTUM, Build, Case, Losses
 
 Arrays = dict[str, Any]
 
@@ -49,7 +49,7 @@ class JaxNetworks:
             )
 
     def train(self) -> Losses:
-        """See `Contender.train`."""
+        """See `Loop.train`."""
         orders = self._orders
         if orders is None:
             orders = np.stack(

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Case, Losses
+from bninit.verbs.bench.baselines import LEARNING_RATE, MOMENTUM, Case, Losses
 
 
 class KerasFit:
@@ -35,7 +35,7 @@ class KerasFit:
         )
 
     def train(self) -> Losses:
-        """See `Contender.train`."""
+        """See `Loop.train`."""
         told = _Losses()
         first, self._order = self._order, None
         x, y = (self._x, self._y) if first is None else (self._x[first], self._y[first])

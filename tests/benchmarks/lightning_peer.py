@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from bninit.verbs.bench.contenders import LEARNING_RATE, MOMENTUM, Case, Losses
+from bninit.verbs.bench.baselines import LEARNING_RATE, MOMENTUM, Case, Losses
 
 
 class LightningFit:
@@ -44,7 +44,7 @@ class LightningFit:
         )
 
     def train(self) -> Losses:
-        """See `Contender.train`."""
+        """See `Loop.train`."""
         how: dict[str, Any] = {"shuffle": True} if self._order is None else {"sampler": self._order}
         self._order = None
         loader = DataLoader(self._dataset, batch_size=self._batch_size, **how)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bninit.store.files import json_text
 from bninit.verbs.bench import bench as benchmark
-from bninit.verbs.bench.contenders import Build
+from bninit.verbs.bench.baselines import Build
 from bninit.verbs.bench.tables import print_bench
 
 NETWORKS = 10
@@ -64,7 +65,7 @@ def main() -> None:
         note=lambda line: print(line, file=sys.stderr),
     )
     if asked.json:
-        print(benchmark.as_json(found), end="")
+        print(json_text(found), end="")
     else:
         print_bench(found)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bninit.data.load import Data
-from bninit.verbs.bench.contenders import Case, check_losses
+from bninit.verbs.bench.baselines import Case, check_losses
 
 pytestmark = [
     pytest.mark.peers,
@@ -38,9 +38,7 @@ def case(request: pytest.FixtureRequest) -> Case:
         shift=0.0,
         divisor=255.0,
     )
-    return Case.restricted(
-        data, hidden=(7, 5), batch_size=10, placement=request.param, max_steps=None
-    )
+    return Case(data, hidden=(7, 5), batch_size=10, placement=request.param, max_steps=None)
 
 
 @pytest.mark.parametrize(

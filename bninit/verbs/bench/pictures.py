@@ -14,22 +14,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bninit.verbs.bench.bench import Growth
-    from bninit.verbs.bench.measure import Point
+    from bninit.verbs.bench.measure import Record
 
 _MARGIN = 1.5
 """Factor above and below, so that the axis has at least two labels."""
 
 
-def growth_png(found: Growth) -> bytes:
-    """Return the picture as the content of a PNG file; see `growth_figure`."""
+def scaling_png(found: Record) -> bytes:
+    """Return the picture as the content of a PNG file; see `scaling_figure`."""
     buffer = io.BytesIO()
     with picture_style():
-        growth_figure(found).savefig(buffer, format="png")
+        scaling_figure(found).savefig(buffer, format="png")
     return buffer.getvalue()
 
 
-def growth_figure(found: Growth) -> Figure:
+def scaling_figure(found: Record) -> Figure:
     """Draw seconds per epoch and network, and memory, each against one size.
 
     Bars are from the lowest to the highest of the repeats. A dotted line is what would be seen if
@@ -40,8 +39,8 @@ def growth_figure(found: Growth) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    grid = found.grid
-    base = f"{grid.base_depth} x {grid.base_width}"
+    grid = found["grid"]
+    base = f"{grid['base_depth']} x {grid['base_width']}"
     with picture_style():
         figure = Figure(figsize=(12.5, 7.4), layout="constrained")
         figure.suptitle(
@@ -49,7 +48,7 @@ def growth_figure(found: Growth) -> Figure:
         )
         panels = figure.subplots(2, 3, gridspec_kw={"hspace": 0.08})
         by_axis = {
-            axis: [point for point in found.points if point.axis == axis]
+            axis: [point for point in found["points"] if point["axis"] == axis]
             for axis in ("stack", "width", "depth", "epochs")
         }
         _time_panel(panels[0, 0], by_axis["stack"], power=0)
@@ -57,46 +56,46 @@ def growth_figure(found: Growth) -> Figure:
         _time_panel(panels[0, 1], by_axis["width"], power=None)
         _words(
             panels[0, 1],
-            f"Wider networks (stack of {grid.base_stack}, {grid.base_depth} layers)",
+            f"Wider networks (stack of {grid['base_stack']}, {grid['base_depth']} layers)",
             "units of each hidden layer",
         )
         _time_panel(panels[0, 2], by_axis["depth"], power=None)
         _words(
             panels[0, 2],
-            f"Deeper networks (stack of {grid.base_stack}, {grid.base_width} units)",
+            f"Deeper networks (stack of {grid['base_stack']}, {grid['base_width']} units)",
             "hidden layers",
         )
         _memory_panel(panels[1, 0], by_axis["stack"])
         _words(panels[1, 0], f"Memory of the stack ({base})", "networks in the stack")
         _time_panel(panels[1, 1], by_axis["epochs"], power=1)
-        _words(panels[1, 1], f"More epochs (stack of {grid.base_stack}, {base})", "epochs")
+        _words(panels[1, 1], f"More epochs (stack of {grid['base_stack']}, {base})", "epochs")
         panels[1, 1].set_ylabel("seconds for all epochs, per network")
         panels[1, 2].axis("off")
         panels[1, 2].text(0, 1, _remarks(found), va="top", fontsize=9.5, wrap=True)
     return figure
 
 
-def _time_panel(axes: Axes, points: Sequence[Point], *, power: int | None) -> None:
+def _time_panel(axes: Axes, points: Sequence[Record], *, power: int | None) -> None:
     _points(
         axes,
-        [point.value for point in points],
-        [point.seconds.median for point in points],
+        [point["value"] for point in points],
+        [point["seconds"]["median"] for point in points],
         colour=BLUE,
         marker="o",
         errors=(
-            [point.seconds.median - point.seconds.low for point in points],
-            [point.seconds.high - point.seconds.median for point in points],
+            [point["seconds"]["median"] - point["seconds"]["low"] for point in points],
+            [point["seconds"]["high"] - point["seconds"]["median"] for point in points],
         ),
         power=power,
     )
     axes.set_ylabel("seconds per epoch and network")
 
 
-def _memory_panel(axes: Axes, points: Sequence[Point]) -> None:
+def _memory_panel(axes: Axes, points: Sequence[Record]) -> None:
     _points(
         axes,
-        [point.value for point in points],
-        [point.held_bytes / 1e6 for point in points],
+        [point["value"] for point in points],
+        [point["held_bytes"] / 1e6 for point in points],
         colour=VERMILLION,
         marker="s",
         errors=None,
@@ -144,12 +143,12 @@ def _words(axes: Axes, title: str, below: str) -> None:
     axes.set_xlabel(below)
 
 
-def _remarks(found: Growth) -> str:
-    grid = found.grid
+def _remarks(found: Record) -> str:
+    grid = found["grid"]
     parts = [
-        machine_line(found.machine),
-        f"Batches of {grid.batch_size}, batch norm: {grid.placement}, on {found.data}. An epoch "
-        "is 60,000 images; seconds are scaled to it from the steps that were timed.",
+        machine_line(found["machine"]),
+        f"Batches of {grid['batch_size']}, batch norm: {grid['placement']}, on {found['data']}. "
+        "An epoch is 60,000 images; seconds are scaled to it from the steps that were timed.",
         "Both axes are logarithmic. Bars: lowest to highest repeat. Dotted: no gain and no loss "
         "per network (above), and growth in proportion (below).",
     ]
