@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import numbers
-import re
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -243,9 +242,9 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
-def section_at(model_type: type[BaseModel], path: Path) -> type[BaseModel] | None:
-    """Return the model of the section at a path, or None when no section is there."""
-    section: type[BaseModel] | None = model_type
+def sections_at(model_type: type[BaseModel], path: Path) -> tuple[type[BaseModel], ...]:
+    """Return the sections that may stand at a path: several where one key chooses among kinds."""
+    sections: tuple[type[BaseModel], ...] = (model_type,)
     is_named = False
     for part in path:
         if isinstance(part, int):
@@ -253,27 +252,53 @@ def section_at(model_type: type[BaseModel], path: Path) -> type[BaseModel] | Non
         if is_named:
             is_named = False
             continue
-        field = keys_of(section).get(part) if section else None
-        section = next(_models_in(field.annotation), None) if field else None
+        field = keys_of(*sections).get(part)
+        sections = tuple(_models_in(field.annotation)) if field else ()
         is_named = field is not None and get_origin(field.annotation) is dict
-    return None if is_named else section
+    return () if is_named else sections
 
 
-def keys_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model by the keys that a file has for them."""
-    return {field.alias or name: field for name, field in section.model_fields.items()}
+def keys_of(*sections: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of sections by the keys that a file has for them.
+
+    Where several kinds may stand, a key is that of the first kind that has it, and keys that
+    only a later kind has stand before the one that follows them there.
+    """
+    found: list[tuple[str, FieldInfo]] = []
+    for section in sections:
+        position = len(found)
+        for name, info in reversed(section.model_fields.items()):
+            key = info.alias or name
+            known = [key for key, _ in found]
+            if key in known:
+                position = known.index(key)
+            else:
+                found.insert(position, (key, info))
+    return dict(found)
 
 
-def all_keys(model_type: type[BaseModel], *, prefix: Path = ()) -> Iterator[Path]:
+def parameters_of_kinds(union: Any) -> dict[str, tuple[str, ...]]:
+    """Return the parameters that each section of a union takes, by the name that chooses it."""
+    sections: tuple[type[Section], ...] = get_args(union)
+    naming_key = str(sections[0].naming_key)
+    return {
+        str(section.model_fields[naming_key].default): tuple(
+            key for key in section.model_fields if key != naming_key
+        )
+        for section in sections
+    }
+
+
+def all_keys(*sections: type[BaseModel], prefix: Path = ()) -> Iterator[Path]:
     """Yield the path of every key of a model, sections before what is in them."""
-    for name, info in keys_of(model_type).items():
-        path: Path = (*prefix, name)
+    for key, info in keys_of(*sections).items():
+        path: Path = (*prefix, key)
         yield path
         if get_origin(info.annotation) is dict:
             path = (*path, "NAME")  # the user's own
-        for section in _models_in(info.annotation):
-            if len(path) < 8:  # a model may hold itself
-                yield from all_keys(section, prefix=path)
+        below = tuple(_models_in(info.annotation))
+        if below and len(path) < 8:  # a model may hold itself
+            yield from all_keys(*below, prefix=path)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -417,19 +442,83 @@ class OneOf:
         """Return the schema that checks a value against the names."""
         names = self.names or get_args(source)
 
+        known = (*names, *self.aliases)
+
         def check(value: object) -> str:
             if isinstance(value, str) and value in names:
                 return value
-            known = (*names, *self.aliases)
-            found = nearest(value, known) if isinstance(value, str) else None
-            guess = f"did you mean {found}? " if found else ""
-            what = f"{shown_value(value)} is not {self.kind}"
-            raise fault(what, f"{guess}allowed: {', '.join(known)}")
+            raise _error(name_fault(value, known, kind=self.kind))
 
-        listing = core_schema.literal_schema([*names, *self.aliases])
+        listing = core_schema.literal_schema([*known])
         return core_schema.no_info_plain_validator_function(
             check, metadata={"pydantic_js_functions": [lambda _schema, to: to(listing)]}
         )
+
+
+def name_fault(value: object, names: Sequence[str], *, kind: str, key: Key = ()) -> Fault:
+    """Return the fault of a value that is none of some names, with the likeliest one.
+
+    Args:
+        value: The value.
+        names: What is allowed.
+        kind: What the names are: ``an optimiser``.
+        key: The key at fault, below the section.
+    """
+    found = nearest(value, names) if isinstance(value, str) else None
+    guess = f"did you mean {found}? " if found else ""
+    return Fault(key, f"{shown_value(value)} is not {kind}", f"{guess}allowed: {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class OneSectionOf:
+    """Marks a union of sections: the naming key chooses one, the first where it is left out.
+
+    Pydantic's own discriminated unions demand the key and put it into the paths of errors.
+
+    Attributes:
+        kind: What the sections are, for messages: ``an optimiser``.
+        neutral: Values that change nothing, and so are accepted of a kind that does not take them.
+    """
+
+    kind: str
+    neutral: Mapping[str, object] = field(default_factory=dict)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema that checks a section against the kind that it names."""
+        sections: tuple[type[Section], ...] = get_args(source)
+        naming_key = str(sections[0].naming_key)
+        kinds = {str(each.model_fields[naming_key].default): each for each in sections}
+        keys = [key for key in keys_of(*sections) if key != naming_key]
+
+        def check(data: object, _union: object) -> Section:
+            if isinstance(data, sections):
+                return data
+            if not isinstance(data, dict):
+                return sections[0].model_validate(data)  # which tells that it is no mapping
+            name = data.get(naming_key)
+            name = next(iter(kinds)) if name is None else name
+            if not isinstance(name, str) or name not in kinds:
+                unknown = name_fault(name, tuple(kinds), kind=self.kind, key=(naming_key,))
+                refuse([unknown], section=self.kind)
+            section = kinds[name]
+            takes = section.model_fields
+            others = [key for key in keys if key not in takes]
+            checked = section.model_validate(
+                {key: value for key, value in data.items() if key not in others}
+            )
+            faults = parameter_faults(
+                {key: data.get(key) for key in keys},
+                naming_key=naming_key,
+                name=name,
+                takes=takes,
+                neutral=self.neutral,
+            )
+            refuse(faults, section=self.kind)
+            return checked
+
+        return core_schema.no_info_wrap_validator_function(check, handler(source))
 
 
 @dataclass(frozen=True)
@@ -447,37 +536,3 @@ class AlsoAccepts:
     ) -> dict[str, Any]:
         """Return the JSON Schema that takes the short form beside the long one."""
         return {"anyOf": [dict(self.schema), handler(schema)]}
-
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-DEVICE_PATTERN = r"^(auto|cpu|cuda(:(0|[1-9][0-9]?))?)$"
-
-
-def check_name(value: object) -> object:
-    """Return a name that is fit for a folder, and anything but text as it is.
-
-    Raises:
-        pydantic_core.PydanticCustomError: Text that is not fit.
-    """
-    if not isinstance(value, str) or re.fullmatch(NAME_PATTERN, value):
-        return value
-    usable = re.sub(r"[^A-Za-z0-9._-]+", "-", value).lstrip("._-")[:64]
-    guess = f"; {usable} would do" if re.search("[A-Za-z0-9]", usable) else ""
-    raise fault(
-        f"{shown_value(value)} cannot name a run",
-        f"allowed: 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit{guess}",
-    )
-
-
-def check_device(value: object) -> object:
-    """Return ``auto`` or a device's name as torch takes it, and anything but text as it is.
-
-    Raises:
-        pydantic_core.PydanticCustomError: Text that names no device.
-    """
-    if not isinstance(value, str) or re.fullmatch(DEVICE_PATTERN, value):
-        return value
-    found = nearest(value, ("auto", "cpu", "cuda"))
-    guess = f"did you mean {found}? " if found else ""
-    what = f"{shown_value(value)} is not a device"
-    raise fault(what, f"{guess}allowed: auto, cpu, cuda, cuda:N (N from 0 to 99)")

@@ -16,11 +16,11 @@ PACKAGE = Path(__file__).parents[1] / "bninit"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "fields": {"errors"},
-    "data": {"errors"},
+    "data": {"errors", "fields"},
     "nets": {"errors", "fields"},
     "theory": {"errors", "nets"},
     "training": {"errors", "fields", "nets", "data"},
-    "config": {"errors", "fields", "data.catalog", "nets", "training"},
+    "config": {"errors", "fields", "data.catalog", "data.settings", "nets", "training"},
     "store": {"errors", "fields", "config", "data.catalog", "nets", "training"},
     "engines": {"errors", "config", "data", "nets", "training", "store"},
     "stats": {"errors"},

@@ -26,7 +26,7 @@ from bninit.fields import (
     keys_of,
     nearest,
     path_in,
-    section_at,
+    sections_at,
     shown_value,
 )
 
@@ -111,15 +111,13 @@ def _names_hint(value: object, names: list[str]) -> str:
 
 
 def _field_hint(path: Path, model_type: type[BaseModel]) -> str | None:
-    section = section_at(model_type, path[:-1])
-    field = keys_of(section).get(str(path[-1])) if section and path else None
+    field = keys_of(*sections_at(model_type, path[:-1])).get(str(path[-1])) if path else None
     return field.description if field else None
 
 
 def _unknown_key_hint(path: Path, model_type: type[BaseModel]) -> str:
     key = str(path[-1])
-    section = section_at(model_type, path[:-1])
-    here = list(keys_of(section)) if section else []
+    here = list(keys_of(*sections_at(model_type, path[:-1])))
     allowed = f"keys here: {', '.join(here)}"
     if key == "<<":
         return "merge keys are not read: repeat the keys, or give the whole section as an alias"
@@ -148,8 +146,7 @@ def _nested(path: Path) -> str:
 
 def nearest_sibling(path: Path, model_type: type[BaseModel]) -> Path | None:
     """Return the path of the key that an unknown key most likely stands for, in its section."""
-    section = section_at(model_type, path[:-1])
-    found = nearest(str(path[-1]), keys_of(section)) if section else None
+    found = nearest(str(path[-1]), keys_of(*sections_at(model_type, path[:-1])))
     return (*path[:-1], found) if found else None
 
 
@@ -167,11 +164,11 @@ def _type_hint(kind: str, value: object, path: Path, model_type: type[BaseModel]
         return f"a list is written in brackets: [{shown_value(value)}]" if is_single else None
     if isinstance(value, str) and re.match(r"\w+:\S", value):
         return "a colon needs a space after it"
-    section = section_at(model_type, path)
-    naming_key = getattr(section, "naming_key", None)
+    sections = sections_at(model_type, path)
+    naming_key = getattr(sections[0], "naming_key", None) if sections else None
     if naming_key and isinstance(value, str):
         return f"write {{{naming_key}: {shown_value(value).strip(chr(39))}}}"
-    return f"keys here: {', '.join(keys_of(section))}" if section else None
+    return f"keys here: {', '.join(keys_of(*sections))}" if sections else None
 
 
 def _number_hint(kind: str, value: object) -> str | None:
@@ -394,8 +391,7 @@ class Search(Generic[ModelT]):
 
     def _example(self, path: Path) -> Plain:
         """Return a value to go on with in place of a missing one."""
-        section = section_at(self._model_type, path[:-1])
-        field = keys_of(section).get(str(path[-1])) if section else None
+        field = keys_of(*sections_at(self._model_type, path[:-1])).get(str(path[-1]))
         examples = field.examples if field else None
         return examples[0] if examples else None
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bninit.config.schema import BIAS_PARAMETERS, OPTIMISERS, SCHEDULES
-from bninit.fields import Path, Plain
+from bninit.fields import Path, Plain, parameters_of_kinds
 from bninit.nets.initialisers import ALIASES, SCHEMES
+from bninit.nets.settings import BIAS_PARAMETERS
+from bninit.training.settings import Optimiser, Schedule
 
 INIT: Path = ("model", "init")
 BIAS: Path = ("model", "init", "bias")
@@ -212,11 +213,14 @@ def _keys(table: Iterable[Iterable[str]]) -> frozenset[str]:
     return frozenset(key for keys in table for key in keys)
 
 
+_OPTIMISERS = parameters_of_kinds(Optimiser)
+_SCHEDULES = parameters_of_kinds(Schedule)
+
 _KINDS: dict[Path, _Kind] = {
     (*INIT, "scheme"): _Kind(_scheme_takes, _keys(each.takes for each in SCHEMES.values())),
     (*BIAS, "scheme"): _Kind(BIAS_PARAMETERS.get, _keys(BIAS_PARAMETERS.values())),
-    (*OPTIM, "name"): _Kind(OPTIMISERS.get, _keys(OPTIMISERS.values())),
-    (*SCHEDULE, "name"): _Kind(SCHEDULES.get, _keys(SCHEDULES.values())),
+    (*OPTIM, "name"): _Kind(_OPTIMISERS.get, _keys(_OPTIMISERS.values())),
+    (*SCHEDULE, "name"): _Kind(_SCHEDULES.get, _keys(_SCHEDULES.values())),
 }
 
 

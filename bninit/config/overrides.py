@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bninit.config.schema import MAX_SEED, MAX_SEEDS
 from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError, Problem
 from bninit.fields import Path, Place, Plain, Source, dotted, path_in, shown_value
+from bninit.training.settings import MAX_SEED, MAX_SEEDS
 
 
 def value_at(value: Plain, path: Path) -> Plain:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from bninit.config.load import config_from_dict
 from bninit.config.schema import Config, leaf_values
 from bninit.config.yaml_source import plain_scalar
-from bninit.fields import Section
+from bninit.fields import Path, Section, keys_of, sections_at
 
 
 class _Dumper(yaml.SafeDumper):
@@ -103,18 +103,18 @@ def starter(name: str) -> str:
         ConfigError: The name is not fit for a runs folder.
     """
     config = config_from_dict({"name": name}, name="bninit init")
-    lines = list(_lines(config, depth=0))
+    lines = list(_lines(config, ()))
     return _HEAD.format(name=name) + "\n".join(lines) + "\n"
 
 
-def _lines(section: Section, *, depth: int) -> Iterator[str]:
-    indent = _INDENT * depth
+def _lines(section: Section, path: Path) -> Iterator[str]:
+    indent = _INDENT * len(path)
     applicable = section.applicable_keys()
-    for key, field in type(section).model_fields.items():
+    for key, field in keys_of(*sections_at(Config, path)).items():
         if key == "schema_version":
             continue
-        value = getattr(section, key)
-        if depth == 0:
+        value = getattr(section, key, field.default)
+        if not path:
             yield ""
         yield from textwrap.wrap(
             field.description or "",
@@ -124,7 +124,7 @@ def _lines(section: Section, *, depth: int) -> Iterator[str]:
         )
         if isinstance(value, Section):
             yield f"{indent}{key}:"
-            yield from _lines(value, depth=depth + 1)
+            yield from _lines(value, (*path, key))
         elif key in applicable:
             yield f"{indent}{_entry(key, value)}"
         else:

@@ -151,27 +151,12 @@ def load_data(config: Config, *, data_dir: Path | None, device: torch.device = C
 
 def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSettings:
     """What the config's networks have in common in training."""
-    optim = config.optim
-    given = {
-        key: value
-        for key in ("momentum", "betas", "eps")
-        if (value := getattr(optim, key)) is not None
-    }
+    optim, schedule = config.optim, config.optim.schedule
     return TrainSettings(
         architecture=architecture_of(config),
-        optimiser=OptimiserSettings(
-            name=optim.name,
-            nesterov=optim.nesterov,
-            weight_decay=optim.weight_decay,
-            **given,
-        ),
+        optimiser=OptimiserSettings(**optim.model_dump(exclude={"lr", "schedule"})),
         lr=optim.lr,
-        schedule=Schedule(
-            name=optim.schedule.name,
-            step_epochs=optim.schedule.step_epochs,
-            factor=1.0 if optim.schedule.factor is None else optim.schedule.factor,
-            min_lr=0.0 if optim.schedule.min_lr is None else optim.schedule.min_lr,
-        ),
+        schedule=Schedule(**schedule.model_dump()),
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         last_batch=config.train.last_batch,

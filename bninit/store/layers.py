@@ -20,8 +20,8 @@ from bninit.store.tensors import Arrays, decode, encode_arrays
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bninit.config import ProbesConfig
     from bninit.training.records import LayerRows, RowKey
+    from bninit.training.settings import ProbeSettings
 
 COLUMNS = ("step", "epoch", "layer", "place", "quantity", "unit", "value")
 """The columns of the table; see `Run.layers`."""
@@ -70,7 +70,7 @@ class StoredLayers:
     value: npt.NDArray[np.float32]
     keys: tuple[RowKey, ...]
 
-    def answer(self, asked: ProbesConfig) -> bool:
+    def answer(self, asked: ProbeSettings) -> bool:
         """Tell whether these probes are all that a config asks for."""
         return are_enough(self.probes, asked)
 
@@ -121,7 +121,7 @@ class StoredLayers:
         return pd.DataFrame(columns).astype({"place": "str", "quantity": "str"})
 
 
-def are_enough(taken: dict[str, Any] | None, asked: ProbesConfig) -> bool:
+def are_enough(taken: dict[str, Any] | None, asked: ProbeSettings) -> bool:
     """Tell whether probes that were taken are all that a config asks for.
 
     Args:
@@ -137,14 +137,14 @@ def are_enough(taken: dict[str, Any] | None, asked: ProbesConfig) -> bool:
     return set(wanted.pop("groups")) <= groups and mine == wanted
 
 
-def asked_for(probes: ProbesConfig) -> dict[str, Any]:
+def asked_for(probes: ProbeSettings) -> dict[str, Any]:
     """The section as plain values."""
     from bninit.config import leaf_values
 
     return leaf_values(probes)
 
 
-def encode_layers(rows: LayerRows, *, probes: ProbesConfig, arm: str, seed: int) -> bytes:
+def encode_layers(rows: LayerRows, *, probes: ProbeSettings, arm: str, seed: int) -> bytes:
     """The whole file.
 
     Args:

@@ -14,7 +14,7 @@ from bninit.config import (
     leaf_values,
 )
 from bninit.errors import ConfigError
-from bninit.fields import OneOf, Section
+from bninit.fields import OneOf, all_keys, dotted, keys_of, sections_at
 
 UNDECISIVE = {
     "name",
@@ -57,16 +57,18 @@ BASES: list[dict[str, Any]] = [
         },
     },
 ]
-OTHER_TEXT = {"name": ["other"], "train.device": ["cpu"]}
+OTHER_TEXT = {
+    "name": ["other"],
+    "train.device": ["cpu"],
+    "optim.name": ["sgd", "adam", "adamw"],
+    "optim.schedule.name": ["constant", "step", "cosine"],
+}
 
 
-def leaves_of_model(section: type[Section], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, field in section.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section):
-            yield from leaves_of_model(annotation, f"{prefix}{key}.")
-        else:
-            yield prefix + key, field
+def leaves_of_model() -> Iterator[tuple[str, Any]]:
+    for path in all_keys(Config):
+        if not sections_at(Config, path):
+            yield dotted(path), keys_of(*sections_at(Config, path[:-1]))[str(path[-1])]
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -77,13 +79,13 @@ def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + key, value
 
 
-FIELDS = dict(leaves_of_model(Config))
+FIELDS = dict(leaves_of_model())
 
 
 def other_values(path: str, value: Any) -> list[Any]:
     """Values near a leaf's own; the ones that the schema refuses are skipped over."""
     if path in OTHER_TEXT:
-        return OTHER_TEXT[path]
+        return [name for name in OTHER_TEXT[path] if name != value]
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, str):

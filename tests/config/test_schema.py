@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from bninit.config import Config, OptimConfig, config_from_dict
+from bninit.config import Config, config_from_dict
 from bninit.data.catalog import DATASETS
 from bninit.errors import ConfigError
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.initialisers import ALIASES, SCHEMES
+from bninit.training.settings import AdamWSettings, ConstantSchedule, CosineSchedule, StepSchedule
 
 
 def make(**sections: Any) -> Config:
@@ -70,15 +71,17 @@ def test_validation_size_follows_the_data_set(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "resolved"),
     [
-        ("sgd", (0.1, 0.9, False, 0.0, None, None)),
-        ("adam", (0.001, None, False, 0.0, (0.9, 0.999), 1e-8)),
-        ("adamw", (0.001, None, False, 0.01, (0.9, 0.999), 1e-8)),
+        ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}),
+        ("adam", {"lr": 0.001, "weight_decay": 0.0, "betas": (0.9, 0.999), "eps": 1e-8}),
+        ("adamw", {"lr": 0.001, "weight_decay": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}),
     ],
 )
-def test_optimiser_defaults_follow_its_name(name: str, resolved: tuple[object, ...]) -> None:
+def test_optimiser_defaults_follow_its_name(name: str, resolved: dict[str, object]) -> None:
     optim = make(optim={"name": name}).optim
-    keys = ("lr", "momentum", "nesterov", "weight_decay", "betas", "eps")
-    assert tuple(getattr(optim, key) for key in keys) == resolved
+    assert optim.model_dump() == {"name": name, **resolved, "schedule": {"name": "constant"}}
+    # Null, and what changes nothing, may stand beside every optimiser.
+    everything = dict.fromkeys(("momentum", "betas", "eps"))
+    assert make(optim={"name": name, **everything, "nesterov": False}).optim == optim
 
 
 @pytest.mark.parametrize(
@@ -106,14 +109,15 @@ def test_what_an_optimiser_or_schedule_does_not_take_is_refused(
 
 
 def test_schedules_resolve_and_check_their_parameters() -> None:
-    def schedule_of(value: object) -> tuple[object, ...]:
-        schedule = make(optim={"schedule": value}).optim.schedule
-        return schedule.name, schedule.step_epochs, schedule.factor, schedule.min_lr
+    def schedule_of(value: object) -> object:
+        return make(optim={"schedule": value}).optim.schedule
 
-    assert schedule_of("cosine") == ("cosine", None, None, 0.0)
-    assert schedule_of({"name": "step", "step_epochs": 3}) == ("step", 3, 0.1, None)
-    assert schedule_of("constant") == schedule_of({}) == ("constant", None, None, None)
-    assert "optim.schedule.step_epochs: step needs" in error_of(optim={"schedule": "step"})
+    assert schedule_of("cosine") == CosineSchedule(min_lr=0.0)
+    assert schedule_of({"name": "step", "step_epochs": 3}) == StepSchedule(
+        step_epochs=3, factor=0.1
+    )
+    assert schedule_of("constant") == schedule_of({}) == schedule_of(None) == ConstantSchedule()
+    assert "optim.schedule.step_epochs: this key is missing" in error_of(optim={"schedule": "step"})
     assert "did you mean cosine?" in error_of(optim={"schedule": "cosin"})
     too_high = {"lr": 0.1, "schedule": {"name": "cosine", "min_lr": 0.2}}
     assert "0.2 is above the first, lr 0.1" in error_of(optim=too_high)
@@ -321,6 +325,6 @@ def test_dumped_models_are_configs_again() -> None:
 
 
 def test_sections_can_be_built_alone() -> None:
-    assert OptimConfig(name="adamw").weight_decay == 0.01
-    with pytest.raises(ValueError, match="adamw does not take"):
-        OptimConfig(name="adamw", momentum=0.5)
+    optim = AdamWSettings(lr=0.1)
+    assert optim.weight_decay == 0.01
+    assert Config(name="a", optim=optim).optim is optim

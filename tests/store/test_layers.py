@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 import bninit
-from bninit.config import Config, ProbesConfig, arm_id, config_from_dict
+from bninit.config import Config, arm_id, config_from_dict
 from bninit.errors import StoreError
 from bninit.store import Run, RunWriter, is_finished
 from bninit.store.files import DamagedFileError
 from bninit.store.inspection import inspect
 from bninit.store.layers import COLUMNS, decode_layers, encode_layers
 from bninit.training.records import LayerRows
+from bninit.training.settings import ProbeSettings
 
 Results = Callable[[Path], dict[str, bytes]]
-PROBES = ProbesConfig(enabled=True)
+PROBES = ProbeSettings(enabled=True)
 KEYS = ((1, "linear", "sd", -1), (2, "norm", "p15", 7), (-1, "network", "loss_ema", -1))
 
 

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.config import schema as config
-from bninit.config.schema import GROUPS
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
@@ -25,6 +23,7 @@ from bninit.training.probing import (
     rows_of,
 )
 from bninit.training.records import Checkpoint, CutRecord, LayerRows
+from bninit.training.settings import DEFAULT_GROUPS, GROUPS
 
 Tell = Callable[..., list[Any]]
 
@@ -90,7 +89,7 @@ def read(
 
 def test_a_config_can_name_every_group_and_no_other() -> None:
     assert tuple(PROBES) == GROUPS
-    assert ProbeSettings().groups == config.DEFAULT_GROUPS
+    assert ProbeSettings().groups == DEFAULT_GROUPS
 
 
 @pytest.mark.parametrize(("placement", "running", "activation", "optimiser"), CASES)

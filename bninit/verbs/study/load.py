@@ -9,11 +9,12 @@ from dataclasses import replace
 from bninit.config.load import Search, in_order
 from bninit.config.overlay import is_key, key_path, overlap, settings_of
 from bninit.config.overrides import Override, apply_overrides, parse_override
-from bninit.config.schema import DEFAULT_GROUPS, Config
+from bninit.config.schema import Config
 from bninit.config.write import to_yaml
 from bninit.config.yaml_source import read_yaml
 from bninit.errors import ConfigError, Problem
 from bninit.fields import Path, Plain, Source, from_values, nearest, shown_value
+from bninit.training.settings import DEFAULT_GROUPS
 from bninit.verbs.study.expand import Expansion, StudyArm, StudyFaults, side_faults
 from bninit.verbs.study.schema import Claim, StudyConfig, TakesTarget
 

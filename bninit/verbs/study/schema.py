@@ -19,29 +19,28 @@ from pydantic import (
 )
 
 from bninit.config.schema import (
-    MAX_SEEDS,
+    DEFAULT_TARGETS,
     SCHEMA_VERSION,
     Accuracy,
     Config,
+    Name,
     SchemaVersion,
-    Seeds,
     Targets,
 )
 from bninit.config.write import json_schema, schema_of
 from bninit.fields import (
-    NAME_PATTERN,
     Fault,
     OneOf,
     Path,
     Section,
     all_keys,
-    check_name,
     dotted,
     fault,
     refuse,
-    section_at,
+    sections_at,
     shown_value,
 )
+from bninit.training.settings import MAX_SEEDS, Seeds
 
 Shape = Literal["sides", "number", "spread", "trend"]
 
@@ -277,12 +276,8 @@ class Experiment(Section):
 class StudyConfig(Section):
     """A study: arms, seeds and claims, in one file."""
 
-    schema_version: SchemaVersion = Field(
-        default=SCHEMA_VERSION,
-        description="version of the meaning of these keys; written by bninit",
-        json_schema_extra={"const": SCHEMA_VERSION},
-    )
-    name: Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(check_name)] = Field(
+    schema_version: SchemaVersion = SCHEMA_VERSION
+    name: Name = Field(
         description="name of the study; its arms' names begin with it", examples=["notes"]
     )
     title: Line = Field(
@@ -298,11 +293,7 @@ class StudyConfig(Section):
         max_length=MAX_SEEDS,
         examples=[1],
     )
-    targets: Targets = Field(
-        default=(0.95, 0.97, 0.98),
-        max_length=100,
-        description="validation accuracies in (0, 1]: how soon each is reached is reported",
-    )
+    targets: Targets = DEFAULT_TARGETS
     experiments: Annotated[dict[str, Experiment], AfterValidator(_names_fit)] = Field(
         description="arms to compare, by the name of the experiment",
         min_length=1,
@@ -357,7 +348,7 @@ def study_json_schema() -> dict[str, Any]:
     sections: dict[str, Any] = config["$defs"]
     for section in sections.values():
         section.pop("required", None)  # what it lacks, another layer may give
-    del sections["TrainConfig"]["properties"]["seeds"]
+    del sections["TrainSettings"]["properties"]["seeds"]
     nodes = {
         dotted(path): _node(path, config)
         for path in all_keys(Config)
@@ -392,10 +383,12 @@ def study_json_schema() -> dict[str, Any]:
 
 
 def _node(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    section = section_at(Config, path[:-1])
-    known = config if section in (None, Config) else config["$defs"][section.__name__]
-    node: dict[str, Any] = known["properties"][str(path[-1])]
-    return node
+    key = str(path[-1])
+    if len(path) == 1:
+        return dict(config["properties"][key])
+    sections = [config["$defs"][each.__name__] for each in sections_at(Config, path[:-1])]
+    kinds = [each["properties"][key] for each in sections if key in each["properties"]]
+    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
 
 
 def _or_null(node: dict[str, Any]) -> dict[str, Any]:
