@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, cast
 import torch
 
 from bninit.config import Config, arm_dict, leaf_values
-from bninit.config.schema import DataConfig
 from bninit.data.load import Data, load
+from bninit.data.settings import DataSettings
 from bninit.engines.interface import Job
 from bninit.errors import DeviceError
 from bninit.nets.initialisers import SCHEMES, Parameters
@@ -27,7 +27,7 @@ from bninit.training.records import Checkpoint
 
 CPU = torch.device("cpu")
 
-DataKey: TypeAlias = tuple[DataConfig, torch.dtype]
+DataKey: TypeAlias = tuple[DataSettings, torch.dtype]
 
 MOST_ON_CPU = 16
 """Networks in a stack on the CPU: beyond this, more of them bring little and leave the caches."""
