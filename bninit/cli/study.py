@@ -96,7 +96,7 @@ def study(
         typer.echo(f"failed: {names}: {failure.why}", err=True)
     if strict:
         for found in result.unmet:
-            typer.echo(f"required, and {found.verdict.outcome}: {found.claim.id}", err=True)
+            typer.echo(f"required, and {found.outcome}: {found.claim.id}", err=True)
     typer.echo(f"report: {report}", err=True)
     if result.failures or (strict and result.unmet):
         raise typer.Exit(FAILED)

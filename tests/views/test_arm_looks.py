@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bninit.show.charts import PLACEMENT_COLOURS
-from bninit.verbs.study.evidence import portrait
 from bninit.verbs.study.expand import StudyArm, expand
 from bninit.verbs.study.load import study_from_dict
 from bninit.verbs.study.pictures import (
@@ -76,10 +75,7 @@ def test_labels_are_words() -> None:
 
 def test_sides_have_the_placements_colours_or_neutral_ones(tiny_study: StudyResult) -> None:
     colours = arm_colours(tiny_study.arms)
-    looks = {
-        found.claim.id: side_looks(portrait(found, arms=tiny_study.arms), colours=colours)
-        for found in tiny_study.claims
-    }
+    looks = {found.claim.id: side_looks(found, colours=colours) for found in tiny_study.claims}
     none, pre = (colour_class(PLACEMENT_COLOURS[name]) for name in ("none", "pre"))
     assert looks["equal"] == (Look(pre, "o"), Look(none, "s"))
     left, right = looks["sides"]

@@ -10,14 +10,14 @@ import pytest
 from bninit.verbs.study import words as claim_words
 
 if TYPE_CHECKING:
-    from bninit.verbs.study.decide import ClaimResult
+    from bninit.verbs.study.decide import Verdict
     from bninit.verbs.study.run import StudyResult
 
 
-def with_numbers(result: StudyResult, claim: str, **numbers: Any) -> ClaimResult:
+def with_numbers(result: StudyResult, claim: str, **numbers: Any) -> Verdict:
     """A claim's result with another effect and interval."""
     found = next(each for each in result.claims if each.claim.id == claim)
-    return dataclasses.replace(found, verdict=dataclasses.replace(found.verdict, **numbers))
+    return dataclasses.replace(found, **numbers)
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ def test_it_needs_nothing_but_itself(page: Page) -> None:
 
 def test_every_claim_is_told_with_its_numbers(page: Page, tiny_study: StudyResult) -> None:
     for found in tiny_study.claims:
-        assert page.words.count(found.verdict.sentence) == 2, "in the table and beside the picture"
+        assert page.words.count(found.sentence) == 2, "in the table and beside the picture"
         assert page.words.count(found.claim.says) >= 2
-    outcomes = Counter(found.verdict.outcome for found in tiny_study.claims)
+    outcomes = Counter(found.outcome for found in tiny_study.claims)
     assert set(outcomes) == {"supported", "contradicted", "undecided"}, "the study shows them all"
     for outcome, number in outcomes.items():
         assert re.search(rf"\b{number} \S {outcome}", page.words)
@@ -184,7 +184,7 @@ def test_missing_networks_are_told_and_cost_their_seed(
     page = Page(write_report(result, path=tmp_path / "page.html").read_text())
     assert "39 of 40 networks are trained" in page.words
     assert "placement: placement none (seed 2)" in page.words
-    assert "1 seed is left out for a missing run." in page.words
+    assert "1 seed is left out: a run is missing." in page.words
     assert "0, 1, 3, 4" in page.words
 
 
@@ -209,7 +209,10 @@ def test_claims_without_a_whole_seed_have_no_picture(
             seeds=(),
             left=emptied(found.left),
             right=emptied(found.right) if found.right else None,
-            verdict=dataclasses.replace(found.verdict, n=0, effect=None, low=None, high=None),
+            n=0,
+            effect=None,
+            low=None,
+            high=None,
         )
         for found in tiny_study.claims
     )

@@ -44,17 +44,17 @@ def test_nothing_is_cut_at_any_width(tiny_study: StudyResult, width: int) -> Non
         assert outcome in words
     if width < 110:
         for found in tiny_study.claims:
-            assert re.sub(r"\s+", "", found.verdict.sentence) in words
+            assert re.sub(r"\s+", "", found.sentence) in words
 
 
 def test_a_wide_terminal_has_a_row_for_each_claim(tiny_study: StudyResult) -> None:
     rows = printed(tiny_study, width=200).splitlines()
     (row,) = [row for row in rows if row.startswith("number ")]
     found = next(each for each in tiny_study.claims if each.claim.id == "number")
-    assert found.verdict.outcome == "contradicted"
+    assert found.outcome == "contradicted"
     assert "x contradicted (required)" in row
     assert "Raw pixels are no problem" in row
-    value = 100 * (0.5 + (found.verdict.effect or 0.0))
+    value = 100 * (0.5 + (found.effect or 0.0))
     assert f"{value:.2f} %" in row
     assert row.split()[-1] == "5"
 
@@ -70,7 +70,7 @@ def test_no_colour_is_needed(tiny_study: StudyResult) -> None:
     signs = {"supported": "+", "contradicted": "x", "undecided": "?"}
     told = printed(tiny_study, width=200)
     for found in tiny_study.claims:
-        badge = f"{signs[found.verdict.outcome]} {found.verdict.outcome}"
+        badge = f"{signs[found.outcome]} {found.outcome}"
         assert re.search(rf"^{re.escape(found.claim.id)} +{re.escape(badge)}", told, re.M)
 
 

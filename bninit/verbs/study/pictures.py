@@ -10,6 +10,8 @@ from html import escape
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bninit.config.identity import value_label
 from bninit.show import words as text
 from bninit.show.charts import (
@@ -21,10 +23,10 @@ from bninit.show.charts import (
     ArmStyle,
     assign_styles,
 )
-from bninit.stats import ReachedCurve
+from bninit.stats import Floats, ReachedCurve, reached_curve
 from bninit.verbs.study import words as claim_words
-from bninit.verbs.study.decide import ClaimResult
-from bninit.verbs.study.evidence import ExperimentAccount, Kind, Level, Portrait, SidePortrait
+from bninit.verbs.study.decide import Contrast, Kind, Side, Verdict
+from bninit.verbs.study.evidence import ExperimentSummary
 from bninit.verbs.study.expand import StudyArm
 from bninit.verbs.study.words import PLACEMENTS, axis_name
 
@@ -96,20 +98,20 @@ def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
     return ", ".join(parts) or arm.label
 
 
-def side_looks(portrait: Portrait, *, colours: Mapping[str, str]) -> tuple[Look, Look]:
+def side_looks(found: Contrast, *, colours: Mapping[str, str]) -> tuple[Look, Look]:
     """The looks of a claim's sides.
 
     Sides that differ in placement have its colours, and a side of one arm alone has the arm's;
     others have two colours that stand for no placement.
     """
-    left = _placement(portrait.left)
-    if portrait.right is None:
+    left = _placement(found.left)
+    if found.right is None:
         colour = BLUISH_GREEN if left is None else PLACEMENT_COLOURS[left]
-        if len(portrait.left.arms) == 1:
-            colour = colours[portrait.left.arms[0].id]
+        if len(found.left.arms) == 1:
+            colour = colours[found.left.arms[0].id]
         look = Look(colour_class(colour), "o")
         return look, look
-    right = _placement(portrait.right)
+    right = _placement(found.right)
     if left is None or right is None or left == right:
         return Look(colour_class(BLUISH_GREEN), "o"), Look(colour_class(REDDISH_PURPLE), "s")
     return (
@@ -118,7 +120,7 @@ def side_looks(portrait: Portrait, *, colours: Mapping[str, str]) -> tuple[Look,
     )
 
 
-def _placement(side: SidePortrait) -> str | None:
+def _placement(side: Side) -> str | None:
     """The placement that all arms of a side share; None if they do not."""
     placements = {arm.config.model.norm.placement for arm in side.arms}
     return placements.pop() if len(placements) == 1 else None
@@ -358,38 +360,36 @@ _MOST_TALLIED = 60
 Looks = tuple[Look, Look]
 
 
-def draw_values(drawing: Drawing, found: ClaimResult, portrait: Portrait, *, looks: Looks) -> None:
+def draw_values(drawing: Drawing, found: Verdict, *, looks: Looks) -> None:
     """Draws what was measured on each side of a claim; moves the drawing's lower end."""
-    _PANELS[portrait.kind](drawing, found, portrait, looks)
+    _PANELS[found.kind](drawing, found, looks)
 
 
-def _sides(portrait: Portrait, looks: Looks) -> list[tuple[SidePortrait, Look]]:
-    sides = [(portrait.left, looks[0])]
-    if portrait.right is not None:
-        sides.append((portrait.right, looks[1]))
+def _sides(found: Verdict, looks: Looks) -> list[tuple[Side, Look]]:
+    sides = [(found.left, looks[0])]
+    if found.right is not None:
+        sides.append((found.right, looks[1]))
     return sides
 
 
-def _legend(
-    drawing: Drawing, side: SidePortrait, look: Look, *, y: float, extra: str = ""
-) -> float:
+def _legend(drawing: Drawing, side: Side, look: Look, *, y: float, extra: str = "") -> float:
     """Writes what a side is, beside its mark; returns the base line below."""
     drawing.mark(look.marker, LEFT_EDGE + 4, y - 4, size=4.5, kind=f"dot {look.kind}")
     return drawing.lines(LEFT_EDGE + 16, y, side.says + extra, width=WIDTH - 40, kind="name")
 
 
-def _axis_label(found: ClaimResult) -> str:
+def _axis_label(found: Verdict) -> str:
     unit = claim_words.print_of(found.metric).unit
     title = claim_words.title_of(found)
     return f"{title} ({unit})" if unit and not title.startswith(unit) else title
 
 
-def _scaled(values: Iterable[float], found: ClaimResult) -> list[float]:
+def _scaled(values: Iterable[float], found: Verdict) -> list[float]:
     scale = claim_words.print_of(found.metric).scale
     return [value * scale for value in values]
 
 
-def _scale(found: ClaimResult, values: Sequence[float], *, start: float) -> tuple[Scale, float]:
+def _scale(found: Verdict, values: Sequence[float], *, start: float) -> tuple[Scale, float]:
     """A scale for values of which some may be infinite, and the place of those."""
     lost_low = any(value == -math.inf for value in values)
     lost_high = any(math.isnan(value) or value == math.inf for value in values)
@@ -400,20 +400,22 @@ def _scale(found: ClaimResult, values: Sequence[float], *, start: float) -> tupl
     return scale, start + 12 if lost_low else RIGHT_EDGE - 12
 
 
-def _lost_label(found: ClaimResult) -> str:
+def _lost_label(found: Verdict) -> str:
     return "never" if found.metric.censored else "diverged"
 
 
-def _pairs(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Looks) -> None:
-    right = portrait.right
+def _pairs(drawing: Drawing, found: Verdict, looks: Looks) -> None:
+    right = found.right
     assert right is not None, "pairs have two sides"
-    above, below = (_scaled(side.values.tolist(), found) for side in (portrait.left, right))
+    above, below = (
+        _scaled(found.per_seed(side.values).tolist(), found) for side in (found.left, right)
+    )
     scale, lost = _scale(found, [*above, *below], start=LEFT_EDGE)
 
     def place(value: float) -> float:
         return scale(value) if math.isfinite(value) else lost
 
-    y_above = _legend(drawing, portrait.left, looks[0], y=16) + 2
+    y_above = _legend(drawing, found.left, looks[0], y=16) + 2
     y_below = y_above + 48
     for one, other in zip(above, below, strict=True):
         drawing.line(place(one), y_above, place(other), y_below, kind="pair")
@@ -425,7 +427,7 @@ def _pairs(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Look
 
 def _value_axis(
     drawing: Drawing,
-    found: ClaimResult,
+    found: Verdict,
     scale: Scale,
     lost: float,
     values: Sequence[float],
@@ -453,15 +455,15 @@ def _marks(
             drawing.mark("x", place(value), y, size=size, kind=f"cross {look.kind}")
 
 
-def _number(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Looks) -> None:
+def _number(drawing: Drawing, found: Verdict, looks: Looks) -> None:
     """Writes the legend alone: the seeds stand beside their mean, below."""
-    drawing.height = _legend(drawing, portrait.left, looks[0], y=16) - 12
+    drawing.height = _legend(drawing, found.left, looks[0], y=16) - 12
 
 
-def _tally(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Looks) -> None:
+def _tally(drawing: Drawing, found: Verdict, looks: Looks) -> None:
     y = 16.0
-    for side, look in _sides(portrait, looks):
-        happened = [value == 1 for value in side.values.tolist()]
+    for side, look in _sides(found, looks):
+        happened = [value == 1 for value in found.per_seed(side.values).tolist()]
         told = f": {text.of(sum(happened), len(happened))} {claim_words.title_of(found)}"
         y = _legend(drawing, side, look, y=y, extra=told)
         if len(happened) <= _MOST_TALLIED:
@@ -473,20 +475,20 @@ def _tally(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Look
     drawing.height = y - 10
 
 
-def _times(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Looks) -> None:
-    last = portrait.last_seen or 1.0
+def _times(drawing: Drawing, found: Verdict, looks: Looks) -> None:
+    last = found.last_seen or 1.0
     y = 16.0
-    for side, look in _sides(portrait, looks):
-        got_there = side.num_runs - side.num_without
-        y = _legend(drawing, side, look, y=y,
-                    extra=f": {text.of(got_there, side.num_runs)}")  # fmt: skip
+    for side, look in _sides(found, looks):
+        num_runs = side.values.size
+        told = f": {text.of(num_runs - side.num_missing, num_runs)}"
+        y = _legend(drawing, side, look, y=y, extra=told)
     top, bottom = y + 2, y + 122
     scale = Scale(0.0, last, LEFT_EDGE + 40, RIGHT_EDGE - 4)
     shares = Scale(0.0, 100.0, bottom, top)
     drawing.axis_left(scale.start, shares, width=scale.end - scale.start, percent=True)
-    for side, look in _sides(portrait, looks):
-        if side.curve is not None:
-            _curve(drawing, side.curve, look, scale=scale, shares=shares, last=last)
+    for side, look in _sides(found, looks):
+        curve = reached_curve(side.values.ravel(), last_seen=last)
+        _curve(drawing, curve, look, scale=scale, shares=shares, last=last)
     number = claim_words.number_of(found)
     if number is not None:
         drawing.line(scale(number), top, scale(number), bottom, kind="reference")
@@ -513,29 +515,29 @@ def _curve(
         drawing.mark(look.marker, x, y, size=3.4, kind=f"seed {look.kind}")
 
 
-def _levels(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Looks) -> None:
-    sides = _sides(portrait, looks)
+def _levels(drawing: Drawing, found: Verdict, looks: Looks) -> None:
+    sides = _sides(found, looks)
     y = 16.0
     for side, look in sides:
         y = _legend(drawing, side, look, y=y)
-    values = [
-        value for side, _ in sides for level in side.levels for value in level.values.tolist()
-    ]
-    scaled = _scaled(values, found)
-    room = max(len(level.label) for level in portrait.left.levels) * CHARACTER + 10
+    labels = [value_label(level) for level in found.levels]
+    rows = [side.values.mean(axis=1).T for side, _ in sides]
+    scaled = _scaled([value for row in rows for value in row.ravel().tolist()], found)
+    room = max(map(len, labels)) * CHARACTER + 10
     start = LEFT_EDGE + min(room, 140.0)
     scale, lost = _scale(found, scaled, start=start)
     top = y - 4
     y = top + 14
     ways: list[list[tuple[float, float]]] = [[] for _ in sides]
-    for index, level in enumerate(portrait.left.levels):
-        below = drawing.lines(LEFT_EDGE, y + 4, level.label, width=start - LEFT_EDGE - 4,
+    for index, label in enumerate(labels):
+        below = drawing.lines(LEFT_EDGE, y + 4, label, width=start - LEFT_EDGE - 4,
                               kind="row", leading=12)  # fmt: skip
         drawing.line(start, y, RIGHT_EDGE, y, kind="grid")
-        for number, (side, look) in enumerate(sides):
+        for number, (_, look) in enumerate(sides):
             at = y + (number - (len(sides) - 1) / 2) * 9
-            _level(drawing, found, side.levels[index], look, scale=scale, lost=lost, y=at)
-            mean = side.levels[index].mean
+            values = rows[number][index]
+            _level(drawing, found, values, look, scale=scale, lost=lost, y=at)
+            mean = _mean(values)
             if mean is not None:
                 ways[number].append((scale(_scaled([mean], found)[0]), at))
         y = max(y + 12 + 10 * len(sides), below + 10)
@@ -547,26 +549,33 @@ def _levels(drawing: Drawing, found: ClaimResult, portrait: Portrait, looks: Loo
 
 def _level(
     drawing: Drawing,
-    found: ClaimResult,
-    level: Level,
+    found: Verdict,
+    values: Floats,
     look: Look,
     *,
     scale: Scale,
     lost: float,
     y: float,
 ) -> None:
-    for value in _scaled(level.values.tolist(), found):
+    for value in _scaled(values.tolist(), found):
         if math.isfinite(value):
             drawing.mark(look.marker, scale(value), y, size=2, kind=f"small {look.kind}")
-    if level.mean is not None:
-        mean = scale(_scaled([level.mean], found)[0])
-        drawing.mark(look.marker, mean, y, size=4.5, kind=f"dot {look.kind}")
-    if level.num_without:
+    mean = _mean(values)
+    if mean is not None:
+        place = scale(_scaled([mean], found)[0])
+        drawing.mark(look.marker, place, y, size=4.5, kind=f"dot {look.kind}")
+    num_missing = int(np.isnan(values).sum())
+    if num_missing:
         drawing.mark("x", lost - 9, y, size=3, kind=f"cross {look.kind}")
-        drawing.text(lost - 2, y + 4, f"{level.num_without}", kind="tick")
+        drawing.text(lost - 2, y + 4, f"{num_missing}", kind="tick")
 
 
-_PANELS: dict[Kind, Callable[[Drawing, ClaimResult, Portrait, Looks], None]] = {
+def _mean(values: Floats) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
+
+
+_PANELS: dict[Kind, Callable[[Drawing, Verdict, Looks], None]] = {
     "pairs": _pairs,
     "tally": _tally,
     "times": _times,
@@ -600,31 +609,28 @@ class Picture:
     caption: str
 
 
-def draw_claim(
-    found: ClaimResult, portrait: Portrait, *, colours: Mapping[str, str]
-) -> Picture | None:
+def draw_claim(found: Verdict, *, colours: Mapping[str, str]) -> Picture | None:
     """Draws the picture of one claim; None when no seed has all the runs that it needs.
 
     Args:
         found: The verdict.
-        portrait: What it rests on.
         colours: Of each arm in the whole report, by arm id.
     """
-    if not len(portrait.differences):
+    if not len(found.differences):
         return None
     drawing = Drawing(WIDTH)
-    looks = side_looks(portrait, colours=colours)
-    draw_values(drawing, found, portrait, looks=looks)
-    _draw_effect(drawing, found, portrait, looks=looks)
-    return Picture(drawing.markup(alt=_alt(found, portrait)), _caption(found, portrait))
+    looks = side_looks(found, colours=colours)
+    draw_values(drawing, found, looks=looks)
+    _draw_effect(drawing, found, looks=looks)
+    return Picture(drawing.markup(alt=_alt(found)), _caption(found))
 
 
-def _caption(found: ClaimResult, portrait: Portrait) -> str:
+def _caption(found: Verdict) -> str:
     """How the picture is read."""
-    centre = "median" if found.verdict.method == "sign" else "mean"
+    centre = "median" if found.method == "sign" else "mean"
     marks = f"their {centre} (diamond) and the interval (bar)"
     ground = "The claim holds on the shaded ground."
-    if portrait.kind == "number":
+    if found.kind == "number":
         return f"Each mark is one seed; below them {marks}. {ground}"
     parts = {
         "trend": f"The line joins the means. Below: the change per unit in each seed, {marks}.",
@@ -633,19 +639,18 @@ def _caption(found: ClaimResult, portrait: Portrait) -> str:
         "number": f"Below: each seed, {marks}.",
     }
     below = parts[found.claim.shape]
-    if portrait.kind == "tally":
+    if found.kind == "tally":
         below = "Below: the difference of the shares (diamond) and the interval (bar)."
-        if portrait.right is None:
+        if found.right is None:
             below = "Below: the share (diamond) and the interval (bar)."
-    if any(math.isinf(value) for value in portrait.differences.tolist()):
+    if any(math.isinf(value) for value in found.differences.tolist()):
         below += " The cross counts seeds in which one side diverged: that has no size."
-    return f"{CAPTIONS[portrait.kind]} {below} {ground}"
+    return f"{CAPTIONS[found.kind]} {below} {ground}"
 
 
 def _draw_effect(
     drawing: Drawing,
-    found: ClaimResult,
-    portrait: Portrait,
+    found: Verdict,
     *,
     looks: tuple[Look, Look],
 ) -> None:
@@ -653,29 +658,28 @@ def _draw_effect(
     how = claim_words.print_of(found.metric)
     number = claim_words.number_of(found)
     reference = 0.0 if number is None else number
-    verdict = found.verdict
 
     def printed(value: float | None) -> float | None:
         return None if value is None else (value + reference) * how.scale
 
     margin = found.claim.signed_margin * how.scale
     centre = reference * how.scale
-    points = [(each + reference) * how.scale for each in portrait.differences.tolist()]
-    if portrait.kind == "tally":
+    points = [(each + reference) * how.scale for each in found.differences.tolist()]
+    if found.kind == "tally":
         points = []  # all of them 1, 0 or -1
-    ends = [printed(verdict.low), printed(verdict.high)]
-    mean = printed(verdict.effect)
+    ends = [printed(found.low), printed(found.high)]
+    mean = printed(found.effect)
     known = [*points, *ends, mean, centre, centre - margin, centre + margin]
     scale = scale_over(known, start=LEFT_EDGE, end=RIGHT_EDGE, pad=0.1)
 
     top = drawing.height + 16
-    _draw_heading(drawing, found, portrait, looks=looks, y=top)
+    _draw_heading(drawing, found, looks=looks, y=top)
     top += 8
     bottom = top + (46 if points else 30)
     low, high = _ground(found, scale, centre=centre, margin=margin)
     drawing.rect(low, top, high - low, bottom - top, kind="ground")
     drawing.line(scale(centre), top, scale(centre), bottom, kind="reference")
-    _draw_points(drawing, points, looks[0], scale=scale, y=top + 14, own=portrait.kind == "number")
+    _draw_points(drawing, points, looks[0], scale=scale, y=top + 14, own=found.kind == "number")
     y = bottom - 15
     if any(end is not None for end in ends):
         _draw_bar(drawing, scale, ends[0], ends[1], y=y)
@@ -707,7 +711,7 @@ def _draw_points(
             drawing.text(place + 16 * inward, y + 4, f"{number}", kind="tick", anchor=anchor)
 
 
-def _effect_label(found: ClaimResult) -> str:
+def _effect_label(found: Verdict) -> str:
     unit = claim_words.unit_of(found)
     if found.claim.trend:
         return unit
@@ -719,18 +723,17 @@ def _effect_label(found: ClaimResult) -> str:
 
 def _draw_heading(
     drawing: Drawing,
-    found: ClaimResult,
-    portrait: Portrait,
+    found: Verdict,
     *,
     looks: tuple[Look, Look],
     y: float,
 ) -> None:
     level = claim_words.level(found)
-    has_interval = found.verdict.low is not None or found.verdict.high is not None
+    has_interval = found.low is not None or found.high is not None
     shown = f"mean and {level} interval" if has_interval else "mean (no interval)"
-    if found.verdict.method == "sign":
+    if found.method == "sign":
         shown = shown.replace("mean", "median")
-    if portrait.right is None:
+    if found.right is None:
         shown = f"change per unit, {shown}" if found.claim.trend else shown
         drawing.text(LEFT_EDGE, y, shown, kind="label")
         return
@@ -741,9 +744,7 @@ def _draw_heading(
     drawing.text(LEFT_EDGE + 68, y, shown, kind="label")
 
 
-def _ground(
-    found: ClaimResult, scale: Scale, *, centre: float, margin: float
-) -> tuple[float, float]:
+def _ground(found: Verdict, scale: Scale, *, centre: float, margin: float) -> tuple[float, float]:
     """Left and right end of the ground on which the claim holds."""
     expect = found.claim.expect
     if expect == "equal":
@@ -767,28 +768,30 @@ def _draw_bar(
             drawing.line(x, y - 4, x, y + 4, kind="bar")
 
 
-def _alt(found: ClaimResult, portrait: Portrait) -> str:
+def _alt(found: Verdict) -> str:
     """The picture in words."""
     how, title = claim_words.print_of(found.metric), claim_words.title_of(found)
 
-    def told(side: SidePortrait) -> str:
-        if side.mean is None:
+    def told(side: Side) -> str:
+        values = found.per_seed(side.values)
+        mean = _mean(values)
+        if mean is None:
             return f"{side.says}: no values"
-        finite = [value for value in side.values.tolist() if math.isfinite(value)]
+        finite = [value for value in values.tolist() if math.isfinite(value)]
         low, high = min(finite) * how.scale, max(finite) * how.scale
-        numbers = [f"{value:.{how.num_decimals}f}" for value in (side.mean * how.scale, low, high)]
+        numbers = [f"{value:.{how.num_decimals}f}" for value in (mean * how.scale, low, high)]
         measure = "spread of " if found.claim.spread else "slope of " if found.claim.trend else ""
         return (
             f"{side.says}: {measure}{title}, mean {numbers[0]} {how.unit}, "
             f"seeds from {numbers[1]} to {numbers[2]}"
         )
 
-    sides = "; ".join(told(side) for side in (portrait.left, portrait.right) if side is not None)
+    sides = "; ".join(told(side) for side in (found.left, found.right) if side is not None)
     interval = claim_words.interval(found)
     effect = f"effect {claim_words.effect(found)}"
     if interval:
         effect += f", {claim_words.level(found)} interval {interval}"
-    return f"{sides}. {effect}: {found.verdict.outcome}."
+    return f"{sides}. {effect}: {found.outcome}."
 
 
 MOST_IN_A_PANEL = 7
@@ -846,7 +849,7 @@ class ExperimentPictures:
 
 
 def draw_experiment(
-    account: ExperimentAccount, *, colours: Mapping[str, str]
+    account: ExperimentSummary, *, colours: Mapping[str, str]
 ) -> ExperimentPictures:
     """Draws the curves of an experiment.
 
@@ -857,7 +860,7 @@ def draw_experiment(
         account: What became of the experiment.
         colours: Of each arm in the whole report, by arm id.
     """
-    groups = panel_groups([each.arm for each in account.arms])
+    groups = panel_groups(account.arms)
     styles = [panel_styles(arms, colours=colours) for _, arms in groups]
     swatches = {
         arm.id: _swatch(looks[arm.id], label=arm_label(arm))
@@ -872,9 +875,9 @@ def draw_experiment(
     ]
     shared = legends[0] if all(legend == legends[0] for legend in legends) else ()
     lost = {
-        each.arm.id
-        for each in account.arms
-        if each.summary and each.summary.num_diverged == each.summary.num_runs
+        arm
+        for arm, summary in account.summaries.items()
+        if summary.num_diverged == summary.num_runs
     }
     columns = ("val_accuracy", "train_loss") if len(groups) == 1 else ("val_accuracy",)
     panels = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bninit import __version__
-from bninit.arms import TargetSummary
+from bninit.arms import ArmSummary, TargetSummary
 from bninit.config.identity import value_label
 from bninit.data.catalog import DATASETS
 from bninit.errors import UserError
@@ -20,17 +20,14 @@ from bninit.nets.initialisers import SCHEMES
 from bninit.show import words as text
 from bninit.store import files as atomic
 from bninit.verbs.study import words as claim_words
-from bninit.verbs.study.decide import ClaimResult
+from bninit.verbs.study.decide import Verdict
 from bninit.verbs.study.evidence import (
-    ArmAccount,
-    ExperimentAccount,
-    Portrait,
+    ExperimentSummary,
     Provenance,
-    account,
     held_settings,
     missing_runs,
-    portrait,
     provenance,
+    summarise_experiment,
 )
 from bninit.verbs.study.expand import StudyArm
 from bninit.verbs.study.load import study_to_yaml
@@ -59,7 +56,7 @@ class ClaimEntry:
         picture: With its caption; None without data.
     """
 
-    found: ClaimResult
+    found: Verdict
     anchor: str
     effect: str
     interval: str
@@ -75,7 +72,7 @@ class ClaimEntry:
 
 def claim_entries(
     result: StudyResult,
-    accounts: Mapping[str, ExperimentAccount],
+    accounts: Mapping[str, ExperimentSummary],
     *,
     colours: Mapping[str, str],
 ) -> list[ClaimEntry]:
@@ -88,13 +85,11 @@ def claim_entries(
     """
     entries = []
     for place, found in enumerate(result.claims, start=1):
-        shown = portrait(found, arms=result.arms)
         mine = accounts[found.claim.experiment or ""]
         number = claim_words.number_of(found)
         how = claim_words.print_of(found.metric)
         against = "" if number is None else f"{number * how.scale:g} {how.unit}".rstrip()
-        sides = [*shown.left.arms, *(shown.right.arms if shown.right else ())]
-        held = {**mine.held, **_same_within(sides, mine)}
+        held = {**mine.held, **_same_within(found.arms, mine)}
         entries.append(
             ClaimEntry(
                 found=found,
@@ -104,25 +99,25 @@ def claim_entries(
                 level=claim_words.level(found),
                 against=against,
                 question=claim_words.question(found, against=against),
-                averaged=_averaged(shown),
+                averaged=_averaged(found),
                 says=mine.says or mine.name,
                 conditions=claim_words.conditions(held),
                 seeds=claim_words.seeds_label(found.seeds),
-                picture=draw_claim(found, shown, colours=colours),
+                picture=draw_claim(found, colours=colours),
             )
         )
     return entries
 
 
-def _same_within(arms: Sequence[StudyArm], mine: ExperimentAccount) -> dict[str, Any]:
+def _same_within(arms: Sequence[StudyArm], mine: ExperimentSummary) -> dict[str, Any]:
     """Settings that the experiment varies, and all arms of a claim share."""
     return {key: value for key, value in held_settings(arms).items() if key not in mine.held}
 
 
-def _averaged(shown: Portrait) -> str:
+def _averaged(found: Verdict) -> str:
     return "; ".join(
         f"{claim_words.axis_name(key)}: {claim_words.value_names(key, labels)}"
-        for key, labels in shown.averaged.items()
+        for key, labels in found.averaged.items()
     )
 
 
@@ -141,14 +136,14 @@ class ArmRow:
     cells: Sequence[str]
 
 
-def experiment_entry(mine: ExperimentAccount, *, colours: Mapping[str, str]) -> dict[str, Any]:
+def experiment_entry(mine: ExperimentSummary, *, colours: Mapping[str, str]) -> dict[str, Any]:
     """An experiment as the page shows it.
 
     Args:
         mine: What became of it.
         colours: Of each arm, by arm id.
     """
-    targets = mine.arms[0].arm.config.targets
+    targets = mine.arms[0].config.targets
     pictures = draw_experiment(mine, colours=colours)
     return {
         "name": mine.name,
@@ -165,11 +160,11 @@ def experiment_entry(mine: ExperimentAccount, *, colours: Mapping[str, str]) -> 
         "targets": [text.target_percent(target) for target in targets],
         "rows": [
             ArmRow(
-                swatch=pictures.swatches[each.arm.id],
-                finished=text.of(len(mine.seeds) - len(each.missing_seeds), len(mine.seeds))
-                if each.missing_seeds
+                swatch=pictures.swatches[each.id],
+                finished=text.of(len(mine.seeds) - len(mine.missing[each.id]), len(mine.seeds))
+                if mine.missing[each.id]
                 else str(len(mine.seeds)),
-                cells=_cells(each, num_targets=len(targets)),
+                cells=_cells(mine.summaries.get(each.id), num_targets=len(targets)),
             )
             for each in mine.arms
         ],
@@ -177,8 +172,7 @@ def experiment_entry(mine: ExperimentAccount, *, colours: Mapping[str, str]) -> 
     }
 
 
-def _cells(each: ArmAccount, *, num_targets: int) -> list[str]:
-    summary = each.summary
+def _cells(summary: ArmSummary | None, *, num_targets: int) -> list[str]:
     if summary is None:
         return [text.MISSING] * (4 + num_targets)
     gap = summary.generalization_gap
@@ -252,11 +246,11 @@ def report_context(result: StudyResult) -> dict[str, Any]:
     study = result.study
     colours = arm_colours(result.arms)
     accounts = {
-        name: account(name, says=experiment.says, arms=result.arms, runs=result.runs)
+        name: summarise_experiment(name, says=experiment.says, arms=result.arms, runs=result.runs)
         for name, experiment in study.experiments.items()
     }
     yaml = study_to_yaml(study)
-    outcomes = [found.verdict.outcome for found in result.claims]
+    outcomes = [found.outcome for found in result.claims]
     return {
         "study": study,
         "title": study.title,
@@ -297,9 +291,9 @@ def _missing(result: StudyResult) -> list[str]:
 def _facts(found: Provenance, result: StudyResult) -> list[tuple[str, str]]:
     """What the runs were made with, as names and values; unknown ones are left out."""
     versions = ", ".join(f"{name} {' and '.join(v)}" for name, v in found.versions.items())
-    when = found.first or ""
-    if found.first and found.last and found.first[:10] != found.last[:10]:
-        when = f"{found.first[:10]} to {found.last[:10]}"
+    when = found.started[0] if found.started else ""
+    if found.started and found.started[0][:10] != found.started[-1][:10]:
+        when = f"{found.started[0][:10]} to {found.started[-1][:10]}"
     call = ""
     if result.num_trained:
         trained = text.plural(result.num_trained, "network")

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from bninit.store import Run, find_runs
 from bninit.store import files as atomic
 from bninit.store.networks import dtype_of
 from bninit.training.loop import seconds_per_step
-from bninit.verbs.study.decide import ClaimResult, decide
+from bninit.verbs.study.decide import Verdict, decide
 from bninit.verbs.study.expand import StudyArm, expand
 from bninit.verbs.study.load import load_study, study_to_yaml
 from bninit.verbs.study.schema import StudyConfig
@@ -43,7 +43,7 @@ class StudyResult:
         study: What was asked.
         arms: Its arms, experiment by experiment.
         runs: The finished runs, by arm id and seed.
-        claims: One result for each claim.
+        claims: One verdict for each claim.
         failures: Stacks that could not be trained.
         folder: Where `study.yaml` and `verdicts.json` are.
         seconds: Wall-clock time of this call.
@@ -53,16 +53,16 @@ class StudyResult:
     study: StudyConfig
     arms: tuple[StudyArm, ...]
     runs: Mapping[tuple[str, int], Run]
-    claims: tuple[ClaimResult, ...]
+    claims: tuple[Verdict, ...]
     failures: tuple[Failure, ...]
     folder: Path
     seconds: float
     num_trained: int
 
     @property
-    def unmet(self) -> list[ClaimResult]:
+    def unmet(self) -> list[Verdict]:
         """Required claims that are not supported."""
-        return [c for c in self.claims if c.claim.required and c.verdict.outcome != "supported"]
+        return [c for c in self.claims if c.claim.required and c.outcome != "supported"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,11 +237,17 @@ def verdict_rows(result: StudyResult) -> list[dict[str, Any]]:
             "right": found.right.says if found.right else found.claim.right,
             "expect": found.claim.expect,
             "required": found.claim.required,
-            **{key: value for key, value in asdict(found.verdict).items() if key != "name"},
+            **{key: getattr(found, key) for key in _DECIDED},
             "seeds": list(found.seeds),
         }
         for found in result.claims
     ]
+
+
+_DECIDED = (
+    "outcome", "effect", "low", "high", "level", "n", "num_lost", "p_value", "p_adjusted", "method",
+    "sentence",
+)  # fmt: skip
 
 
 def _keep(result: StudyResult) -> None:

@@ -24,7 +24,7 @@ from bninit.config.identity import value_label
 from bninit.show import words as text
 from bninit.show.tables import Column, Grid, pairs, stacked
 from bninit.verbs.study import words as claim_words
-from bninit.verbs.study.decide import ClaimResult
+from bninit.verbs.study.decide import Verdict
 from bninit.verbs.study.words import seeds_label, seeds_phrase, value_names
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _WIDE = 110
 
 
 def print_verdicts(
-    claims: Sequence[ClaimResult],
+    claims: Sequence[Verdict],
     *,
     rows: Sequence[Mapping[str, Any]],
     form: str = "table",
@@ -68,7 +68,7 @@ def print_verdicts(
         console.file.write(json_text(rows))
 
 
-def verdict_table(claims: Sequence[ClaimResult]) -> RenderableType:
+def verdict_table(claims: Sequence[Verdict]) -> RenderableType:
     """A row for each claim, or a card where there is no room for rows; then the counts."""
     if not claims:
         return Text("the study has no claims")
@@ -81,29 +81,29 @@ def verdict_table(claims: Sequence[ClaimResult]) -> RenderableType:
     )
 
 
-def counts_line(claims: Sequence[ClaimResult]) -> str:
+def counts_line(claims: Sequence[Verdict]) -> str:
     """How many there are of each verdict: ``8 supported, 1 contradicted, 2 undecided``."""
-    outcomes = [found.verdict.outcome for found in claims]
+    outcomes = [found.outcome for found in claims]
     return ", ".join(f"{outcomes.count(each)} {each}" for each in claim_words.OUTCOMES)
 
 
-def markdown_text(claims: Sequence[ClaimResult]) -> str:
+def markdown_text(claims: Sequence[Verdict]) -> str:
     """The verdicts as a Markdown table, and below it the sentences."""
     header = "| claim | verdict | says | measured | interval | level | seeds |"
     lines = [header, "| --- | --- | --- | ---: | --- | ---: | ---: |"]
     for found in claims:
         cells = (
             found.claim.id,
-            found.verdict.outcome,
+            found.outcome,
             found.claim.says,
             claim_words.effect(found),
             claim_words.interval(found) or text.MISSING,
             claim_words.level(found),
-            str(found.verdict.n),
+            str(found.n),
         )
         lines.append(f"| {' | '.join(map(_markdown, cells))} |")
     sentences = [
-        f"- **{_markdown(found.claim.id)}** {_markdown(found.verdict.sentence)}" for found in claims
+        f"- **{_markdown(found.claim.id)}** {_markdown(found.sentence)}" for found in claims
     ]
     return "\n".join([*lines, "", f"{counts_line(claims)}.", "", *sentences]) + "\n"
 
@@ -127,7 +127,7 @@ def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
 class _Verdicts:
     """A table or cards, as the width allows."""
 
-    def __init__(self, claims: Sequence[ClaimResult]) -> None:
+    def __init__(self, claims: Sequence[Verdict]) -> None:
         self._claims = claims
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -153,17 +153,17 @@ class _Verdicts:
                 Text(claim_words.effect(found)),
                 Text(claim_words.interval(found) or text.MISSING),
                 Text(claim_words.level(found)),
-                Text(str(found.verdict.n)),
+                Text(str(found.n)),
             )
         return table
 
 
-def _card(found: ClaimResult) -> RenderableType:
+def _card(found: Verdict) -> RenderableType:
     head = Text.assemble((found.claim.id, "bold"), "  ", _badge(found), overflow="fold")
     body = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
     body.add_column(overflow="fold")
     body.add_row(Text(found.claim.says))
-    body.add_row(Text(found.verdict.sentence, style="dim"))
+    body.add_row(Text(found.sentence, style="dim"))
     grid = Table.grid()
     grid.add_column(overflow="fold")
     grid.add_row(head)
@@ -171,8 +171,8 @@ def _card(found: ClaimResult) -> RenderableType:
     return grid
 
 
-def _badge(found: ClaimResult) -> Text:
-    outcome = found.verdict.outcome
+def _badge(found: Verdict) -> Text:
+    outcome = found.outcome
     required = " (required)" if found.claim.required and outcome != "supported" else ""
     return Text.assemble((f"{SYMBOLS[outcome]} {outcome}", _STYLES[outcome]), required)
 

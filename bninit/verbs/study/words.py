@@ -10,8 +10,7 @@ from typing import Any
 from bninit.config.identity import value_label
 from bninit.metrics import Metric
 from bninit.show import words as text
-from bninit.verbs.study.decide import ClaimResult, Outcome
-from bninit.verbs.study.evidence import SHARES
+from bninit.verbs.study.decide import Outcome, Verdict
 
 OUTCOMES: tuple[Outcome, ...] = ("supported", "contradicted", "undecided")
 """The verdicts, in the order in which they are counted up."""
@@ -68,7 +67,7 @@ class Print:
 
 def print_of(metric: Metric) -> Print:
     """How a metric is printed; shares as percentages of the runs."""
-    if metric.name in SHARES and metric.scale == 1:
+    if metric.is_share and metric.scale == 1:
         unit = "% of runs"
         return Print(scale=100, num_decimals=0, unit=unit, difference_unit=unit)
     return Print(
@@ -79,19 +78,18 @@ def print_of(metric: Metric) -> Print:
     )
 
 
-def title_of(found: ClaimResult) -> str:
+def title_of(found: Verdict) -> str:
     """What is measured, with its target: "epochs to 97 %"."""
     target = found.claim.target
     return found.metric.title.format(target="" if target is None else text.target_percent(target))
 
 
-def number_of(found: ClaimResult) -> float | None:
+def number_of(found: Verdict) -> float | None:
     """The number that a claim holds its left side against, if it does."""
-    right = found.claim.right
-    return right if isinstance(right, float) else None
+    return found.number
 
 
-def unit_of(found: ClaimResult) -> str:
+def unit_of(found: Verdict) -> str:
     """Unit of a claim's effect as it is printed; a trend's is per unit of its axis."""
     how = print_of(found.metric)
     if number_of(found) is not None:
@@ -101,9 +99,9 @@ def unit_of(found: ClaimResult) -> str:
     return how.difference_unit
 
 
-def effect(found: ClaimResult) -> str:
+def effect(found: Verdict) -> str:
     """The effect as a signed number with its unit; of a claim about a number, the value."""
-    value = found.verdict.effect
+    value = found.effect
     if value is None:
         return text.MISSING
     number, unit = _printed(found, value), unit_of(found)
@@ -112,9 +110,9 @@ def effect(found: ClaimResult) -> str:
     return f"{number} {unit}".rstrip()
 
 
-def interval(found: ClaimResult) -> str:
+def interval(found: Verdict) -> str:
     """The interval in words and numbers, without unit; empty where there is none."""
-    low, high = found.verdict.low, found.verdict.high
+    low, high = found.low, found.high
     if low is None and high is None:
         return ""
     if low is None:
@@ -124,17 +122,17 @@ def interval(found: ClaimResult) -> str:
     return f"{_printed(found, low)} to {_printed(found, high)}"
 
 
-def level(found: ClaimResult) -> str:
+def level(found: Verdict) -> str:
     """Confidence of the interval: ``98.3 %``."""
-    return f"{round(100 * found.verdict.level, 1):g} %"
+    return f"{round(100 * found.level, 1):g} %"
 
 
-def _printed(found: ClaimResult, value: float) -> str:
+def _printed(found: Verdict, value: float) -> str:
     """A number of the verdict's effect, with as many decimals as all of its numbers have."""
-    verdict, offset = found.verdict, number_of(found)
+    offset = number_of(found)
     how = print_of(found.metric)
     numbers = [(each + (offset or 0.0)) * how.scale for each in
-               (verdict.effect, verdict.low, verdict.high) if each is not None]  # fmt: skip
+               (found.effect, found.low, found.high) if each is not None]  # fmt: skip
     num_decimals = how.num_decimals
     # What is not 0 shall not read 0: an interval that ends just short of it decides a claim.
     while num_decimals < how.num_decimals + 2 and any(
@@ -148,7 +146,7 @@ def _printed(found: ClaimResult, value: float) -> str:
     return sign + written
 
 
-def question(found: ClaimResult, *, against: str) -> str:
+def question(found: Verdict, *, against: str) -> str:
     """What is measured, on which sides, and what the claim expects of it.
 
     Args:
@@ -160,7 +158,7 @@ def question(found: ClaimResult, *, against: str) -> str:
     if claim.trend:
         return f"{title}, {left}: {claim.expect} along {axis_name(claim.trend)}"
     subject = f"spread of {title} over {axis_name(claim.spread)}" if claim.spread else title
-    if found.metric.name in SHARES:
+    if found.metric.is_share:
         subject = f"share of runs with “{subject}”"
     right = against or (found.right.says if found.right else "")
     expected = {"less": "less than", "greater": "more than", "equal": "the same as"}[claim.expect]

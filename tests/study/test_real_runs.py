@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from contrasts import decided
 
 import bninit
 from bninit.metrics import METRICS, horizon_of
-from bninit.verbs.study.decide import Question, Wording, decide_claims
 
 NUM_SPLITS = 1000
-WORDING = Wording(left="on the left", right="on the right", quantity="it")
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +42,12 @@ def test_one_arm_against_itself(runs: list[bninit.Run], name: str, target: float
     num_false = 0
     for _ in range(NUM_SPLITS):
         left, right = draws.permutation(values).reshape(2, -1)
-        (verdict,) = decide_claims(
-            [
-                Question(
-                    name=name,
-                    expect="less",
-                    left=left,
-                    right=right,
-                    resolution=metric.resolution(config),
-                    horizon=horizon_of(metric, config),
-                    worse=None if metric.censored else metric.worse,
-                    wording=WORDING,
-                )
-            ]
+        verdict = decided(
+            left=left,
+            right=right,
+            resolution=metric.resolution(config),
+            horizon=horizon_of(metric, config),
+            worse=None if metric.censored else metric.worse,
         )
         num_false += verdict.outcome != "undecided"
     # Stated: 5 %. Splits of the same forty runs are not independent, so three standard errors

@@ -1,6 +1,6 @@
 """False verdicts stay at or below the stated level, on synthetic runs with no effect.
 
-Run as a script, this prints the whole table: `python tests/analysis/test_calibration.py 1000`.
+Run as a script, this prints the whole table: `python tests/study/test_calibration.py 1000`.
 What the intervals cover is in `test_coverage.py`.
 """
 
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from contrasts import contrast
 from numpy.typing import NDArray
 from scipy import stats
 
-from bninit.verbs.study.decide import Question, Verdict, Wording, decide_claims
+from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
-Ask = Callable[[np.random.Generator, int], Question]
+Ask = Callable[[np.random.Generator, int], Contrast]
 
-WORDS = Wording(left="with A", right="with B", quantity="the metric")
 NUM_SEEDS = (3, 5, 10, 20)
 HORIZON = 11.0
 ALPHA = 0.05
@@ -47,109 +48,75 @@ METRICS: dict[str, tuple[Draw, float]] = {
 }
 
 
-def difference(metric: str) -> Ask:
+def two_sides(
+    metric: str, *, levels: tuple[int, ...] = (), shift: float = 0.0, **parts: Any
+) -> Ask:
+    """Two sides of one law, the left one shifted."""
     draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="difference", expect="less", left=draw(rng, (n,)), right=draw(rng, (n,)),
-        resolution=resolution, horizon=HORIZON if "censored" in metric else None, wording=WORDS,
-    )  # fmt: skip
-
-
-def two_cells(metric: str) -> Ask:
-    """Two settings within a seed, which share the seed's luck: n stays the number of seeds."""
-    draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="two cells", expect="less", resolution=resolution, wording=WORDS,
-        left=draw(rng, (n, 1)) + np.arange(2), right=draw(rng, (n, 1)) + np.arange(2),
-    )  # fmt: skip
-
-
-def spread(metric: str) -> Ask:
-    draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="spread", expect="less", measure="spread", resolution=resolution, wording=WORDS,
-        left=draw(rng, (n, 1, 4)), right=draw(rng, (n, 1, 4)),
-        horizon=HORIZON if "censored" in metric else None,
+    horizon = HORIZON if "censored" in metric else None
+    return lambda rng, n: contrast(
+        left=draw(rng, (n, *levels)) + shift, right=draw(rng, (n, *levels)),
+        resolution=resolution, horizon=horizon, **parts,
     )  # fmt: skip
 
 
 def trend(metric: str) -> Ask:
     draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="trend", expect="less", measure="trend", scores=[1, 2, 4, 8], resolution=resolution,
-        left=draw(rng, (n, 1, 4)), right=0.0, wording=WORDS,
-        horizon=HORIZON if "censored" in metric else None,
+    horizon = HORIZON if "censored" in metric else None
+    return lambda rng, n: contrast(
+        measure="trend", scores=[1, 2, 4, 8], left=draw(rng, (n, 1, 4)), resolution=resolution,
+        horizon=horizon,
     )  # fmt: skip
 
 
 def number(metric: str, mean: float) -> Ask:
     draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="number", expect="less", left=draw(rng, (n,)), right=mean, resolution=resolution,
-        wording=WORDS,
-    )  # fmt: skip
+    return lambda rng, n: contrast(left=draw(rng, (n,)), right=mean, resolution=resolution)
 
 
-def number_skewed() -> Ask:
-    """Gamma with shape 4: skewness 1, the number at its mean."""
-    return lambda rng, n: Question(
-        name="number", expect="less", left=rng.gamma(4.0, size=n), right=4.0, wording=WORDS
-    )
-
-
-def equal_at_margin(metric: str) -> Ask:
-    """The truth lies on the margin: "supported" is false there."""
-    draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="equal", expect="equal", left=draw(rng, (n,)) + 2.0, right=draw(rng, (n,)), margin=2.0,
-        resolution=resolution, wording=WORDS,
-    )  # fmt: skip
-
-
-def equal_within(metric: str) -> Ask:
-    """The truth lies within the margin: "contradicted" is false there."""
-    draw, resolution = METRICS[metric]
-    return lambda rng, n: Question(
-        name="equal", expect="equal", left=draw(rng, (n,)), right=draw(rng, (n,)), margin=0.01,
-        resolution=resolution, wording=WORDS,
-    )  # fmt: skip
+def two_cells(rng: np.random.Generator, n: int) -> Contrast:
+    """Two settings within a seed, which share the seed's luck: n stays the number of seeds."""
+    cells = np.arange(2)
+    return contrast(left=rng.normal(size=(n, 1)) + cells, right=rng.normal(size=(n, 1)) + cells)
 
 
 def shares(probability: float) -> Ask:
-    return lambda rng, n: Question(
-        name="shares", expect="less", share=True, wording=WORDS,
-        left=rng.random(n) < probability, right=rng.random(n) < probability,
-    )  # fmt: skip
-
-
-def share_number(probability: float) -> Ask:
-    return lambda rng, n: Question(
-        name="share", expect="less", share=True, left=rng.random(n) < probability,
-        right=probability, wording=WORDS,
-    )  # fmt: skip
-
-
-def diverging(rng: np.random.Generator, n: int) -> Question:
-    left, right = (np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n)) for _ in range(2))
-    return Question(
-        name="diverging", expect="less", left=left, right=right, worse="high", wording=WORDS
+    return lambda rng, n: contrast(
+        share=True, left=rng.random(n) < probability, right=rng.random(n) < probability
     )
 
 
+def diverging(rng: np.random.Generator, n: int) -> Contrast:
+    left, right = (np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n)) for _ in range(2))
+    return contrast(left=left, right=right, worse="high")
+
+
+NOT_CENSORED = [metric for metric in METRICS if "cens" not in metric]
 CASES: dict[str, Ask] = {
-    **{f"difference, {metric}": difference(metric) for metric in METRICS},
-    "difference over two cells, normal": two_cells("normal"),
+    **{f"difference, {metric}": two_sides(metric) for metric in METRICS},
+    "difference over two cells, normal": two_cells,
     "difference, three in ten diverge": diverging,
-    **{f"spread, {m}": spread(m) for m in METRICS if "two-way" not in m},
-    **{f"trend, {m}": trend(m) for m in METRICS if "two-way" not in m},
+    **{
+        f"spread, {metric}": two_sides(metric, levels=(1, 4), measure="spread")
+        for metric in METRICS if "two-way" not in metric
+    },
+    **{f"trend, {metric}": trend(metric) for metric in METRICS if "two-way" not in metric},
     "number, normal": number("normal", 0.0),
-    "number, skewness 1": number_skewed(),
+    # Gamma with shape 4: the number at its mean.
+    "number, skewness 1": lambda rng, n: contrast(left=rng.gamma(4.0, size=n), right=4.0),
     "number, epochs, few values": number("epochs, few values", 3.5),
-    **{f"equal, truth at margin, {m}": equal_at_margin(m) for m in METRICS if "cens" not in m},
-    **{f"equal, truth within, {m}": equal_within(m) for m in METRICS if "cens" not in m},
+    # "supported" is false with the truth on the margin, "contradicted" with the truth within.
+    **{
+        f"equal, truth at margin, {metric}": two_sides(metric, shift=2, expect="equal", margin=2)
+        for metric in NOT_CENSORED
+    },
+    **{
+        f"equal, truth within, {metric}": two_sides(metric, expect="equal", margin=0.01)
+        for metric in NOT_CENSORED
+    },
     "shares, 0.5 each": shares(0.5),
     "shares, 0.1 each": shares(0.1),
-    "share against 0.3": share_number(0.3),
+    "share against 0.3": lambda rng, n: contrast(share=True, left=rng.random(n) < 0.3, right=0.3),
 }  # fmt: skip
 
 
@@ -167,7 +134,7 @@ def count_false(case: str, n: int, *, num_draws: int, num_claims: int = 1) -> in
     return sum(
         any(
             is_false(case, verdict)
-            for verdict in decide_claims([CASES[case](rng, n) for _ in range(num_claims)])
+            for verdict in decide_contrasts([CASES[case](rng, n) for _ in range(num_claims)])
         )
         for _ in range(num_draws)
     )

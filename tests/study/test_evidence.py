@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 
 from bninit.store import find_runs
-from bninit.verbs.study.evidence import account, held_settings, missing_runs, provenance
+from bninit.verbs.study.evidence import (
+    held_settings,
+    missing_runs,
+    provenance,
+    summarise_experiment,
+)
 
 if TYPE_CHECKING:
     from bninit.verbs.study.run import StudyResult
 
 
-def test_an_experiments_account(tiny_study: StudyResult) -> None:
-    found = account("rates", says="x", arms=tiny_study.arms, runs=tiny_study.runs)
+def test_an_experiment_in_short(tiny_study: StudyResult) -> None:
+    found = summarise_experiment("rates", says="x", arms=tiny_study.arms, runs=tiny_study.runs)
     assert found.varied == {
         "model.norm.input": ("false", "true"),
         "optim.lr": ("0.001", "0.1", "300"),
@@ -28,18 +33,16 @@ def test_an_experiments_account(tiny_study: StudyResult) -> None:
     assert found.held["model.norm.momentum"] == 0.1, "held where there is batch norm at all"
     assert not {"optim.lr", "model.norm.input", "name", "train.seeds"} & set(found.held)
     assert len(found.arms) == 6
-    assert [each.summary.num_diverged for each in found.arms if each.summary] == [0, 0, 0, 0, 0, 5]
-    assert all(not each.missing_seeds for each in found.arms)
+    assert [found.summaries[arm.id].num_diverged for arm in found.arms] == [0, 0, 0, 0, 0, 5]
+    assert not any(found.missing.values())
 
 
 def test_curves_are_medians_over_the_seeds(tiny_study: StudyResult) -> None:
-    found = account("placement", says="", arms=tiny_study.arms, runs=tiny_study.runs)
+    found = summarise_experiment("placement", says="", arms=tiny_study.arms, runs=tiny_study.runs)
     (none, _) = found.arms
     table = found.curves["val_accuracy"]
-    last = table[(table["arm"] == none.arm.id) & (table["epoch"] == 2)].iloc[0]
-    ends = [
-        tiny_study.runs[none.arm.id, seed].metrics()["val_accuracy"].iloc[-1] for seed in range(5)
-    ]
+    last = table[(table["arm"] == none.id) & (table["epoch"] == 2)].iloc[0]
+    ends = [tiny_study.runs[none.id, seed].metrics()["val_accuracy"].iloc[-1] for seed in range(5)]
     assert last["median"] == np.median(ends)
     assert (last["low"], last["high"], last["n"]) == (min(ends), max(ends), 5)
 
@@ -62,10 +65,8 @@ def test_a_target_that_was_not_asked_in_training_is_worked_out(tiny_study: Study
     arm = tiny_study.arms[0]
     asked = arm.config.model_copy(update={"targets": (0.5,)})
     other = type(arm)(arm.experiment, arm.id, asked, arm.values, arm.label)
-    found = account("placement", says="", arms=[other], runs=tiny_study.runs)
-    summary = found.arms[0].summary
-    assert summary is not None
-    (target,) = summary.targets
+    found = summarise_experiment("placement", says="", arms=[other], runs=tiny_study.runs)
+    (target,) = found.summaries[arm.id].targets
     reached = [
         (tiny_study.runs[arm.id, seed].metrics()["val_accuracy"] >= 0.5).any() for seed in range(5)
     ]
@@ -99,4 +100,4 @@ def test_provenance_tells_every_value_where_runs_differ(
     assert len(mixed.versions["torch"]) == 2
     assert "abc with changes" in mixed.commits
     assert mixed.devices == ("cuda:0 (Big)", "cpu")
-    assert (mixed.first or "").startswith("1999")
+    assert mixed.started[0].startswith("1999")

@@ -1,6 +1,6 @@
 """Intervals cover a known effect as often as they say.
 
-Run as a script, this prints the whole table: `python tests/analysis/test_coverage.py 1000`.
+Run as a script, this prints the whole table: `python tests/study/test_coverage.py 1000`.
 False verdicts without an effect are in `test_calibration.py`.
 """
 
@@ -11,16 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from contrasts import contrast
 from numpy.typing import NDArray
 from scipy import stats
 
 from bninit.stats import compare_to_baseline, paired_differences
-from bninit.verbs.study.decide import Question, Verdict, Wording, decide_claims
+from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
 
 Floats = NDArray[np.float64]
-Ask = Callable[[np.random.Generator, int], Question]
+Ask = Callable[[np.random.Generator, int], Contrast]
 
-WORDS = Wording(left="with A", right="with B", quantity="the metric")
 NUM_SEEDS = (3, 5, 10, 20)
 HORIZON = 11.0
 ALPHA = 0.05
@@ -45,54 +45,35 @@ def _censored_mean(location: float) -> float:
 # Known effects: how to ask, and the true left minus right.
 EFFECTS: dict[str, tuple[Ask, float]] = {
     "normal, shifted": (
-        lambda rng, n: Question(
-            name="", expect="less", left=rng.normal(-1.0, size=n), right=rng.normal(size=n),
-            wording=WORDS,
-        ), -1.0),
+        lambda rng, n: contrast(left=rng.normal(-1.0, size=n), right=rng.normal(size=n)), -1.0),
     "skewed, shifted": (
-        lambda rng, n: Question(
-            name="", expect="less", left=rng.lognormal(size=n) - 2, right=rng.lognormal(size=n),
-            wording=WORDS,
-        ), -2.0),
+        lambda rng, n: contrast(left=rng.lognormal(size=n) - 2, right=rng.lognormal(size=n)), -2.0),
     "skewed against constant": (
-        lambda rng, n: Question(
-            name="", expect="less", left=np.full(n, 1.0), right=rng.gamma(4.0, size=n),
-            wording=WORDS,
-        ), -3.0),
+        lambda rng, n: contrast(left=np.full(n, 1.0), right=rng.gamma(4.0, size=n)), -3.0),
     "epochs, few values": (
-        lambda rng, n: Question(
-            name="", expect="less", left=np.ceil(3 + 0.3 * rng.normal(size=n)),
-            right=np.ceil(6 + 0.3 * rng.normal(size=n)), resolution=1.0, wording=WORDS,
+        lambda rng, n: contrast(
+            left=np.ceil(3 + 0.3 * rng.normal(size=n)), right=np.ceil(6 + 0.3 * rng.normal(size=n)),
+            resolution=1.0,
         ), -3.0),
     "censored on both sides": (
-        lambda rng, n: Question(
-            name="", expect="less", left=_censored(rng.lognormal(1.7, 0.5, size=n)),
+        lambda rng, n: contrast(
+            left=_censored(rng.lognormal(1.7, 0.5, size=n)),
             right=_censored(rng.lognormal(2.3, 0.5, size=n)), resolution=1.0, horizon=HORIZON,
-            wording=WORDS,
         ), _censored_mean(1.7) - _censored_mean(2.3)),
-    "number, normal": (
-        lambda rng, n: Question(
-            name="", expect="less", left=rng.normal(-1, size=n), right=0.0, wording=WORDS,
-        ), -1.0),
-    "number, skewness 1": (
-        lambda rng, n: Question(
-            name="", expect="less", left=rng.gamma(4.0, size=n), right=6.0, wording=WORDS,
-        ), -2.0),
+    "number, normal": (lambda rng, n: contrast(left=rng.normal(-1, size=n)), -1.0),
+    "number, skewness 1": (lambda rng, n: contrast(left=rng.gamma(4.0, size=n), right=6.0), -2.0),
     "spread, normal": (
-        lambda rng, n: Question(
-            name="", expect="less", measure="spread", left=rng.normal(size=(n, 4)),
-            right=rng.normal(scale=3.0, size=(n, 4)), wording=WORDS,
+        lambda rng, n: contrast(
+            measure="spread", left=rng.normal(size=(n, 4)), right=rng.normal(scale=3.0, size=(n, 4))
         ), -4 / np.sqrt(np.pi)),
     "trend, normal": (
-        lambda rng, n: Question(
-            name="", expect="less", measure="trend", scores=[1, 2, 4, 8], right=0.0,
-            left=rng.normal(size=(n, 4)) - 0.3 * np.array([1, 2, 4, 8]), wording=WORDS,
+        lambda rng, n: contrast(
+            measure="trend", scores=[1, 2, 4, 8],
+            left=rng.normal(size=(n, 4)) - 0.3 * np.array([1, 2, 4, 8]),
         ), -0.3),
     "shares": (
-        lambda rng, n: Question(
-            name="", expect="less", share=True, left=rng.random(n) < 0.1,
-            right=rng.random(n) < 0.7, wording=WORDS,
-        ), -0.6),
+        lambda rng, n: contrast(share=True, left=rng.random(n) < 0.1, right=rng.random(n) < 0.7),
+        -0.6),
 }  # fmt: skip
 
 
@@ -105,7 +86,7 @@ def covers(verdict: Verdict, truth: float) -> bool:
 def count_missed(case: str, n: int, *, num_draws: int) -> int:
     ask, truth = EFFECTS[case]
     rng = np.random.default_rng([n, *case.encode()])
-    return sum(not covers(decide_claims([ask(rng, n)])[0], truth) for _ in range(num_draws))
+    return sum(not covers(decide_contrasts([ask(rng, n)])[0], truth) for _ in range(num_draws))
 
 
 @pytest.mark.parametrize("n", NUM_SEEDS)
@@ -129,13 +110,11 @@ def misses_at_holm_levels(n: int, *, num_draws: int) -> tuple[int, float]:
     effects = np.linspace(0.0, 3.0, 10)
     num_missed, stated = 0, 0.0
     for _ in range(num_draws):
-        questions = [
-            Question(
-                name="", expect="less", left=rng.normal(-effect, 0.7, size=n),
-                right=rng.normal(0.0, 0.7, size=n), wording=WORDS,
-            ) for effect in effects
-        ]  # fmt: skip
-        for verdict, effect in zip(decide_claims(questions), effects, strict=True):
+        contrasts = [
+            contrast(left=rng.normal(-effect, 0.7, size=n), right=rng.normal(0.0, 0.7, size=n))
+            for effect in effects
+        ]
+        for verdict, effect in zip(decide_contrasts(contrasts), effects, strict=True):
             num_missed += not covers(verdict, -effect)
             stated += 1 - verdict.level
     return num_missed, stated
