@@ -373,7 +373,7 @@ def along_gradient(quantity: str) -> Reading:
     """Makes the reading of what a training meets along its gradient: the median over epochs.
 
     Of the steps that follow the epochs' ends, the first step of the training among them; see
-    `bninit.training.probes.AlongGradient`. Infinity is the largest number here, as a loss
+    `bninit.training.along_gradient.AlongGradient`. Infinity is the largest number here, as a loss
     that leaves all bounds on the way is; a step with a gradient of 0 counts for nothing. NaN of a
     run that diverged.
 

@@ -148,7 +148,7 @@ def keep_run(tmp_path: Path) -> KeepRun:
     from bninit.nets.reference import build_sequential
     from bninit.store import Run, RunWriter
     from bninit.store.networks import architecture_of
-    from bninit.training.records import EpochMetrics, Figures, FinalRecord
+    from bninit.training.records import EpochMetrics, EvalResult, FinalRecord
 
     def keep(
         name: str,
@@ -191,8 +191,8 @@ def keep_run(tmp_path: Path) -> KeepRun:
                 writer.epoch(metrics, np.ones(steps_per_epoch if epoch else 0), None)
             final = FinalRecord(
                 replica=0,
-                train=Figures(loss=0.1, accuracy=train_accuracy),
-                test=Figures(loss=0.2, accuracy=test_accuracy),
+                train=EvalResult(loss=0.1, accuracy=train_accuracy),
+                test=EvalResult(loss=0.2, accuracy=test_accuracy),
             )
             if last < config.train.epochs:
                 writer.finish(state, None, last * steps_per_epoch + 1)

@@ -31,7 +31,7 @@ from bninit.store.environment import request
 from bninit.store.files import HeldError, is_locked
 from bninit.store.networks import architecture_of
 from bninit.training.probing import rows_of
-from bninit.training.records import CutRecord, EpochRecord, FinalRecord, ReplicaEpoch
+from bninit.training.records import EpochRecord, FinalRecord, InterruptedEpoch, ReplicaEpoch
 
 MOST_LOSSES = 3
 """Times in a row that a stack may lose its worker without having finished an epoch."""
@@ -336,7 +336,7 @@ class _Driver:
                 self._progress.epoch(record, stack=number)
             case Recorded(record=FinalRecord() as record):
                 stack.recorders[record.replica].finish(record, products=message.products)
-            case Recorded(record=CutRecord() as record):
+            case Recorded(record=InterruptedEpoch() as record):
                 for replica, checkpoint_of in record.checkpoints.items():
                     stack.recorders[replica].writer.cut(checkpoint_of())
                 self._progress.note(f"saved after step {record.steps} of epoch {record.epoch + 1}")

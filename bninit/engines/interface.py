@@ -13,7 +13,7 @@ from bninit.errors import UserError
 if TYPE_CHECKING:
     from bninit.config import Config
     from bninit.training.plan import ReplicaPlan
-    from bninit.training.records import CutRecord, EpochRecord, FinalRecord
+    from bninit.training.records import EpochRecord, FinalRecord, InterruptedEpoch
 
 ENGINES = {
     "local": "bninit.engines.local:open_engine",
@@ -107,7 +107,7 @@ class Began:
 class Recorded:
     """A record of `bninit.training.loop.train_stack`, and how products were computed so far."""
 
-    record: EpochRecord | CutRecord | FinalRecord
+    record: EpochRecord | InterruptedEpoch | FinalRecord
     products: Mapping[str, str]
 
 

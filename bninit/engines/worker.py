@@ -21,7 +21,7 @@ from bninit.engines.interface import LAST, Ended, Failed, Message, Recorded, Sta
 from bninit.engines.local import execute
 from bninit.engines.plan import DataKey, data_key
 from bninit.errors import UserError
-from bninit.training.records import Checkpoint, CutRecord, EpochRecord
+from bninit.training.records import Checkpoint, EpochRecord, InterruptedEpoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def portable(message: Message) -> Message:
                 replace(one, checkpoint=_take(one.checkpoint)) for one in record.replicas
             )
             return replace(message, record=replace(record, replicas=replicas))
-        case Recorded(record=CutRecord() as record):
+        case Recorded(record=InterruptedEpoch() as record):
             checkpoints = {place: _take(take) for place, take in record.checkpoints.items()}
             return replace(message, record=replace(record, checkpoints=checkpoints))
         case Failed(error=error) if not isinstance(error, UserError):

@@ -22,11 +22,11 @@ from bninit.training.plan import ReplicaPlan, TrainSettings
 from bninit.training.probing import Prober, Unprobed
 from bninit.training.records import (
     Checkpoint,
-    CutRecord,
     EpochMetrics,
     EpochRecord,
-    Figures,
+    EvalResult,
     FinalRecord,
+    InterruptedEpoch,
     ReplicaEpoch,
 )
 from bninit.training.seeding import bias_draws, weight_draws
@@ -118,10 +118,10 @@ class Session:
         self.epoch += 0 if stopped else 1
         return found
 
-    def cut(self, *, stack_seconds: float) -> CutRecord:
+    def cut(self, *, stack_seconds: float) -> InterruptedEpoch:
         """Tells where each network stands within an epoch."""
         self._count_seconds(stack_seconds)
-        return CutRecord(
+        return InterruptedEpoch(
             epoch=self.epoch,
             steps=self.begun.shape[1],
             checkpoints={
@@ -160,7 +160,6 @@ class Session:
                     if self.epoch
                     else None,
                     checkpoint=partial(self._checkpoint, i),
-                    layers=self.prober.new_rows(i, epoch=self.epoch),
                 )
                 for i, place in enumerate(self.places)
             ),
@@ -255,7 +254,7 @@ class Session:
         )
 
     def _metrics(
-        self, i: int, losses: npt.NDArray[np.floating], train: Figures, val: Figures
+        self, i: int, losses: npt.NDArray[np.floating], train: EvalResult, val: EvalResult
     ) -> EpochMetrics:
         return EpochMetrics(
             epoch=self.epoch,
@@ -293,7 +292,7 @@ def train_stack(
     data: Data,
     *,
     stop: Callable[[], bool] = never,
-) -> Iterator[EpochRecord | CutRecord | FinalRecord]:
+) -> Iterator[EpochRecord | InterruptedEpoch | FinalRecord]:
     """Trains networks together.
 
     A network that goes to NaN or infinity leaves the stack at the end of that epoch; on the CPU
@@ -309,8 +308,8 @@ def train_stack(
         An `EpochRecord` for each epoch, from 0 or from the one after the checkpoint, be it that of
         epoch 0; then a
         `FinalRecord` for each network that did not diverge. Between two records nothing runs, so
-        the caller can take checkpoints. Told to stop within an epoch, a `CutRecord` as the last
-        one; from its checkpoints a training goes on with the bits that it would have had.
+        the caller can take checkpoints. Told to stop within an epoch, an `InterruptedEpoch` last:
+        from its checkpoints a training resumes with the bits that it would have had.
 
     Raises:
         ValueError: The checkpoints are of different epochs or steps, or do not fit the

@@ -1,4 +1,4 @@
-"""When probes are taken: dense early, then sparser."""
+"""Take probes of a stack while it trains: dense early, then sparser."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.stack import StackedMLP
-from bninit.training.probes import DEFAULT_GROUPS, PROBES, Moment, Shadows
+from bninit.training.probes import DEFAULT_GROUPS, PROBES
+from bninit.training.readings import ProbeContext
 from bninit.training.records import LayerRows, RowKey
+from bninit.training.running_averages import RunningAverages
 from bninit.training.steps import num_steps
 
 EVERY_EPOCH = 100
@@ -89,9 +91,6 @@ class Unprobed:
     ) -> None:
         """Nothing."""
 
-    def new_rows(self, replica: int, *, epoch: int) -> None:
-        """Nothing."""
-
     def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
         """Nothing."""
 
@@ -154,7 +153,7 @@ class Prober:
             settings.steps_per_doubling, num_steps=num_epochs * self._steps_per_epoch
         )
         self._network = network
-        self._shadows = Shadows(network, batch_size=self._batch_size)
+        self._averages = RunningAverages(network, batch_size=self._batch_size)
         self._memory: dict[str, Tensor] = {}
         self._keys: dict[RowKey, int] = {}
         self._taken: list[_Taken] = []
@@ -192,16 +191,6 @@ class Prober:
             step = epoch * self._steps_per_epoch
             self._take(step, epoch, at_epoch=True, next_batch=next_batch, lr=learning_rate)
 
-    def new_rows(self, replica: int, *, epoch: int) -> LayerRows:
-        """What was found of a network in an epoch, its end included.
-
-        Args:
-            replica: Its place in the stack.
-            epoch: From 1; 0 for what was found before the training.
-        """
-        since = (epoch - 1) * self._steps_per_epoch
-        return self._rows(replica, [taken for taken in self._taken if taken.step > since])
-
     def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
         """Goes on with some of the networks.
 
@@ -211,21 +200,16 @@ class Prober:
         """
         states = [self.state(replica) for replica in which]
         self._network = network
-        self._shadows = Shadows(network, batch_size=self._batch_size)
+        self._averages = RunningAverages(network, batch_size=self._batch_size)
         self._load(states)
 
     def state(self, replica: int) -> dict[str, Tensor]:
         """All that is to be known of a network to go on, copied; for a checkpoint."""
-        rows = self._rows(replica, self._taken)
-        named = {_SHADOW + name: t[replica].clone() for name, t in self._shadows.tensors().items()}
+        rows = self._rows(replica)
+        named = {_SHADOW + name: t[replica].clone() for name, t in self._averages.tensors().items()}
         named |= {_MEMORY + name: t[replica].clone() for name, t in self._memory.items()}
-        for name, column in (
-            ("step", rows.step),
-            ("epoch", rows.epoch),
-            ("key", rows.key),
-            ("value", rows.value),
-        ):
-            named[_ROWS + name] = torch.from_numpy(column.copy())
+        for name in ("step", "epoch", "key", "value"):
+            named[_ROWS + name] = torch.from_numpy(getattr(rows, name).copy())
         keys = json.dumps(rows.keys).encode()
         named[f"{_ROWS}keys"] = torch.from_numpy(np.frombuffer(keys, dtype=np.uint8).copy())
         return named
@@ -236,7 +220,7 @@ class Prober:
         return seconds
 
     def _load(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        for name, tensor in self._shadows.tensors().items():
+        for name, tensor in self._averages.tensors().items():
             for replica, state in enumerate(states):
                 kept = state.get(_SHADOW + name)
                 if kept is None or kept.shape != tensor.shape[1:]:
@@ -273,12 +257,12 @@ class Prober:
         self, step: int, epoch: int, *, at_epoch: bool, next_batch: Callable[[], Tensor], lr: float
     ) -> None:
         with torch.no_grad():
-            moment = Moment(
+            context = ProbeContext(
                 step=step,
                 epoch=epoch,
                 at_epoch=at_epoch,
                 network=self._network.select(range(self._network.num_replicas)),
-                running=self._shadows.statistics(num_steps=step),
+                running=self._averages.statistics(num_steps=step),
                 data=self._data,
                 batch_size=self._batch_size,
                 probe_size=min(self._settings.batch_size, self._data.train_x.size(0)),
@@ -287,22 +271,22 @@ class Prober:
                 learning_rate=lr,
                 memory=self._memory,
             )
-            readings = [r for group in self._settings.groups for r in PROBES[group](moment)]
-            values = torch.stack([r.values.to(moment.network.device) for r in readings], dim=1)
+            readings = [r for group in self._settings.groups for r in PROBES[group](context)]
+            values = torch.stack([r.values.to(context.network.device) for r in readings], dim=1)
         keys = [(r.layer, r.place, r.quantity, r.unit) for r in readings]
         codes = [self._keys.setdefault(key, len(self._keys)) for key in keys]
         self._taken.append(
             _Taken(step, epoch, np.array(codes, dtype=np.int32), values.float().cpu().numpy())
         )
 
-    def _rows(self, replica: int, taken: Sequence[_Taken]) -> LayerRows:
-        sizes = [one.keys.size for one in taken]
+    def _rows(self, replica: int) -> LayerRows:
+        sizes = [one.keys.size for one in self._taken]
         no_keys, no_values = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
         return LayerRows(
-            step=np.repeat(np.array([one.step for one in taken], dtype=np.int64), sizes),
-            epoch=np.repeat(np.array([one.epoch for one in taken], dtype=np.int32), sizes),
-            key=np.concatenate([no_keys, *(one.keys for one in taken)]),
-            value=np.concatenate([no_values, *(one.values[replica] for one in taken)]),
+            step=np.repeat(np.array([one.step for one in self._taken], dtype=np.int64), sizes),
+            epoch=np.repeat(np.array([one.epoch for one in self._taken], dtype=np.int32), sizes),
+            key=np.concatenate([no_keys, *(one.keys for one in self._taken)]),
+            value=np.concatenate([no_values, *(one.values[replica] for one in self._taken)]),
             keys=tuple(self._keys),
         )
 

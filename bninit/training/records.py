@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class EvalResult:
     """A network on a set of examples, in evaluation mode.
 
     Attributes:
@@ -25,7 +25,7 @@ class Figures:
 
 
 RowKey: TypeAlias = tuple[int, str, str, int]
-"""Layer, place, quantity and unit of a number; see `bninit.training.probes.Reading`."""
+"""Layer, place, quantity and unit of a number; see `bninit.training.readings.Reading`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +121,6 @@ class ReplicaEpoch:
             epoch 0: no step has been made, and the evaluation goes by running statistics that
             say nothing yet.
         checkpoint: Copies what is needed to go on; costs nothing until it is called.
-        layers: What probes found in it since the last record; None where none are taken.
     """
 
     replica: int
@@ -129,7 +128,6 @@ class ReplicaEpoch:
     step_losses: npt.NDArray[np.floating]
     diverged_step: int | None
     checkpoint: Callable[[], Checkpoint]
-    layers: LayerRows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +146,7 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutRecord:
+class InterruptedEpoch:
     """Where a stack that was told to stop stands, within an epoch.
 
     Attributes:
@@ -174,5 +172,5 @@ class FinalRecord:
     """
 
     replica: int
-    train: Figures
-    test: Figures
+    train: EvalResult
+    test: EvalResult

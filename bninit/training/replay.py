@@ -10,9 +10,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from bninit.data.load import Data
+from bninit.training.along_gradient import AlongGradient, lengths_for, measure_along_gradient
 from bninit.training.loop import Session
 from bninit.training.plan import ReplicaPlan, TrainSettings
-from bninit.training.probes import AlongGradient, lengths_for, measure_along_gradient
 from bninit.training.probing import Unprobed
 from bninit.training.steps import gather
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bninit.training.probes import PERCENTILES
+from bninit.training.signal_statistics import PERCENTILES
 from bninit.verbs.inspect.inspect import density
 
 

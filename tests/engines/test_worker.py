@@ -18,7 +18,7 @@ from bninit.engines.local import execute
 from bninit.engines.plan import load_data, plan_of
 from bninit.engines.worker import DataArrays, StackWorker
 from bninit.errors import UserError
-from bninit.training.records import CutRecord, EpochRecord
+from bninit.training.records import EpochRecord, InterruptedEpoch
 
 CPU = torch.device("cpu")
 
@@ -100,7 +100,7 @@ def test_told_to_stop_it_sends_where_it_stands(task: StackTask, data: Data) -> N
     worker.stop()
     message = travelled(worker.next())
     assert isinstance(message, Recorded)
-    assert isinstance(message.record, CutRecord)
+    assert isinstance(message.record, InterruptedEpoch)
     assert (message.record.epoch, message.record.steps) == (0, 1)
     (first, second) = (take() for take in message.record.checkpoints.values())
     assert first.step == second.step == 1

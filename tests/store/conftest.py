@@ -21,7 +21,7 @@ from bninit.nets.reference import build_sequential
 from bninit.store import RunWriter
 from bninit.store.networks import architecture_of
 from bninit.training.probing import rows_of
-from bninit.training.records import Checkpoint, EpochMetrics, Figures, FinalRecord
+from bninit.training.records import Checkpoint, EpochMetrics, EvalResult, FinalRecord
 
 ENVIRONMENT = {"device": "cpu", "stack_size": 3}
 STEPS_PER_EPOCH = 5
@@ -155,8 +155,8 @@ class Story:
         """The figures at the end."""
         return FinalRecord(
             replica=0,
-            train=Figures(loss=0.25, accuracy=0.875),
-            test=Figures(loss=0.5, accuracy=0.75),
+            train=EvalResult(loss=0.25, accuracy=0.875),
+            test=EvalResult(loss=0.5, accuracy=0.75),
         )
 
 

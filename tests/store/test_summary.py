@@ -25,7 +25,7 @@ from bninit.store.summary import (
     targets_of,
     with_check_sums,
 )
-from bninit.training.records import EpochMetrics, Figures, FinalRecord
+from bninit.training.records import EpochMetrics, EvalResult, FinalRecord
 
 NAN, INF = float("nan"), float("inf")
 
@@ -49,7 +49,7 @@ def epochs(*figures: tuple[float, float]) -> list[EpochMetrics]:
 
 
 FINAL = FinalRecord(
-    replica=0, train=Figures(loss=0.1, accuracy=0.96), test=Figures(loss=0.3, accuracy=0.9)
+    replica=0, train=EvalResult(loss=0.1, accuracy=0.96), test=EvalResult(loss=0.3, accuracy=0.9)
 )
 COUNTS = {"num_parameters": 20, "num_tracked": 10, "stack_size": 4, "distinct_units": [2]}
 
@@ -138,7 +138,7 @@ def test_a_run_that_diverged(config: Config) -> None:
 def test_nothing_finite_at_all(config: Config) -> None:
     rows = epochs((NAN, NAN), (INF, NAN), (-INF, NAN), (NAN, NAN))
     overflow = FinalRecord(
-        replica=0, train=Figures(loss=INF, accuracy=0.1), test=Figures(loss=NAN, accuracy=0.1)
+        replica=0, train=EvalResult(loss=INF, accuracy=0.1), test=EvalResult(loss=NAN, accuracy=0.1)
     )
     found = summary_of(config, rows, overflow)
     assert found["best"] == {"epoch": None, "val_loss": None, "val_accuracy": None}

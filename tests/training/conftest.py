@@ -87,7 +87,7 @@ class Told:
     Attributes:
         epochs: For each epoch, its metrics but for the seconds, its step losses, its divergence.
         checkpoints: The copy after each epoch.
-        final: Figures at the end; None if there were none.
+        final: EvalResult at the end; None if there were none.
     """
 
     epochs: list[tuple[str, bytes, int | None]] = dataclasses.field(default_factory=list)

@@ -19,8 +19,8 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
+from bninit.training.along_gradient import QUANTITIES, AlongGradient, measure_along_gradient
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.probes import QUANTITIES, AlongGradient, measure_along_gradient
 from bninit.training.probing import ProbeSettings, rows_of
 from bninit.training.records import EpochRecord
 from bninit.training.replay import replay

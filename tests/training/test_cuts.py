@@ -14,7 +14,7 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
 from bninit.training.optimisers import OptimiserSettings, Schedule
-from bninit.training.records import CutRecord, EpochRecord
+from bninit.training.records import EpochRecord, InterruptedEpoch
 
 Tell = Callable[..., list[Any]]
 STEPS = 3
@@ -43,13 +43,13 @@ def after(num_steps: int) -> Callable[[], bool]:
 
 def cut_at(
     settings: TrainSettings, plans: list[ReplicaPlan], data: Data, num_steps: int
-) -> CutRecord:
+) -> InterruptedEpoch:
     *_, last = train_stack(settings, plans, data, stop=after(num_steps))
-    assert isinstance(last, CutRecord)
+    assert isinstance(last, InterruptedEpoch)
     return last
 
 
-def going_on(plans: list[ReplicaPlan], cut: CutRecord) -> list[ReplicaPlan]:
+def going_on(plans: list[ReplicaPlan], cut: InterruptedEpoch) -> list[ReplicaPlan]:
     return [
         dataclasses.replace(plan, checkpoint=cut.checkpoints[replica]())
         for replica, plan in enumerate(plans)

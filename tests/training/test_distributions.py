@@ -11,8 +11,9 @@ from scipy.linalg import subspace_angles, svdvals
 from torch import Tensor
 
 from bninit.nets.activations import ACTIVATIONS
-from bninit.training import probes as distributions
-from bninit.training.probes import PERCENTILES, chosen_layers, per_network
+from bninit.training import signal_statistics as distributions
+from bninit.training.readings import chosen_layers
+from bninit.training.signal_statistics import PERCENTILES, per_network
 
 
 @pytest.fixture
@@ -126,13 +127,13 @@ def test_the_steepest_slope(activation: str) -> None:
 
 def test_norms() -> None:
     values = torch.tensor([[[3.0, 4.0]], [[1e-30, 0.0]]])
-    assert distributions.norm(values).tolist() == [5.0, pytest.approx(1e-30)]
+    assert distributions.euclidean_norm(values).tolist() == [5.0, pytest.approx(1e-30)]
     assert distributions.root_mean_square(values)[0].item() == pytest.approx(math.sqrt(12.5))
 
 
 def test_each_network_is_treated_by_itself(signal: Tensor) -> None:
-    together = per_network(distributions.norm, signal)
-    alone = [per_network(distributions.norm, one.unsqueeze(0)) for one in signal]
+    together = per_network(distributions.euclidean_norm, signal)
+    alone = [per_network(distributions.euclidean_norm, one.unsqueeze(0)) for one in signal]
     assert together.tolist() == torch.cat(alone).tolist()
 
 

@@ -17,17 +17,12 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.training.probes import (
-    NUM_VALIDATION,
-    PERCENTILES,
-    POPULATION_BATCHES,
-    PROBES,
-    WHOLE,
-    Moment,
-    Reading,
-    Shadows,
-)
+from bninit.training.batch_norm_probe import NUM_VALIDATION, POPULATION_BATCHES
+from bninit.training.probes import PROBES
+from bninit.training.readings import WHOLE, ProbeContext, Reading
+from bninit.training.running_averages import RunningAverages
 from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.signal_statistics import PERCENTILES
 
 NUM = 60
 BATCH = 25
@@ -64,7 +59,7 @@ def _twin(network: StackedMLP, replica: int) -> nn.Sequential:
     return twin
 
 
-def _moment(network: StackedMLP, data: Data, **changes: object) -> Moment:
+def _context(network: StackedMLP, data: Data, **changes: object) -> ProbeContext:
     values: dict[str, object] = {
         "step": 3,
         "epoch": 0,
@@ -78,7 +73,7 @@ def _moment(network: StackedMLP, data: Data, **changes: object) -> Moment:
         "next_batch": lambda: torch.zeros(1),
         "learning_rate": 0.1,
     }
-    return Moment(**{**values, **changes})  # type: ignore[arg-type]
+    return ProbeContext(**{**values, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +84,11 @@ def data(make_data: Callable[..., Data]) -> Data:
 Found = dict[tuple[int, str, str, int], Tensor]
 
 
-def _read(group: str, moment: Moment) -> Found:
-    readings: list[Reading] = list(PROBES[group](moment))
+def _read(group: str, context: ProbeContext) -> Found:
+    readings: list[Reading] = list(PROBES[group](context))
     found = {(r.layer, r.place, r.quantity, r.unit): r.values for r in readings}
     assert len(found) == len(readings), "something is read twice"
-    assert all(r.values.shape == (moment.network.num_replicas,) for r in readings)
+    assert all(r.values.shape == (context.network.num_replicas,) for r in readings)
     return found
 
 
@@ -131,7 +126,7 @@ class Hooked:
 
 def test_signals_are_those_of_torch(architecture: Architecture, data: Data) -> None:
     network = _network(architecture, [0, 1])
-    found = _read("signals", _moment(network, data))
+    found = _read("signals", _context(network, data))
     for replica in range(2):
         outputs = Hooked(network, replica, data).outputs
         for (layer, place), output in outputs.items():
@@ -155,7 +150,7 @@ def test_units_are_followed_where_their_activation_reads_them(
     architecture: Architecture, data: Data
 ) -> None:
     network = _network(architecture, [0])
-    found = _read("signals", _moment(network, data))
+    found = _read("signals", _context(network, data))
     place = "norm" if architecture.placement == "pre" else "linear"
     followed = {key for key in found if key[3] != WHOLE}
     assert {key[:2] for key in followed} == {(1, place), (2, place)}
@@ -169,7 +164,7 @@ def test_units_are_followed_where_their_activation_reads_them(
 
 def test_gradients_are_those_of_autograd(architecture: Architecture, data: Data) -> None:
     network = _network(architecture, [0, 1])
-    found = _read("gradients", _moment(network, data))
+    found = _read("gradients", _context(network, data))
     for replica in range(2):
         twin = Hooked(network, replica, data)
         for layer, linear in enumerate(twin.linears, start=1):
@@ -192,11 +187,11 @@ def test_gradients_are_those_of_autograd(architecture: Architecture, data: Data)
                 assert value == pytest.approx(figure, rel=1e-9), quantity
 
 
-def test_shift_is_in_sds_of_the_moment_before(architecture: Architecture, data: Data) -> None:
+def test_shift_is_in_sds_of_the_context_before(architecture: Architecture, data: Data) -> None:
     before, after = _network(architecture, [0]), _network(architecture, [5])
-    first = _moment(before, data)
+    first = _context(before, data)
     assert not [key for key in _read("signals", first) if key[2] == "shift"]
-    found = _read("signals", _moment(after, data, memory=first.memory))
+    found = _read("signals", _context(after, data, memory=first.memory))
     former, latter = (Hooked(network, 0, data).outputs for network in (before, after))
     for (layer, place), output in latter.items():
         if layer == 0:
@@ -214,7 +209,7 @@ def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
     weight[0, 8:] = weight[0, :8]
     bias[0, 8:] = bias[0, :8]
     bias[1, :4] = -100.0
-    found = _read("units", _moment(network, data))
+    found = _read("units", _context(network, data))
     assert found[1, "weight", "distinct_units", WHOLE].tolist() == [8, 16]
     assert found[2, "weight", "distinct_units", WHOLE].tolist() == [9, 9]
     dead = found[1, "activation", "dead_fraction", WHOLE].tolist()
@@ -227,18 +222,18 @@ def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
     rank = torch.special.entr(shares).sum().exp().item()
     value = found[1, "activation", "effective_rank", WHOLE][1].item()
     assert value == pytest.approx(rank, rel=1e-6)
-    within = _read("units", _moment(network, data, at_epoch=False))
+    within = _read("units", _context(network, data, at_epoch=False))
     assert {key[2] for key in within} == {"dead_fraction", "saturated_fraction"}
 
 
 @pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
-def test_shadows_are_what_torch_keeps(running: str, data: Data) -> None:
+def test_averages_are_what_torch_keeps(running: str, data: Data) -> None:
     momentum, eps = 0.1, 1e-3
     architecture = Architecture(
         widths=(12, 7, 10), placement="pre", running=running, momentum=momentum, eps=eps
     )
     network = _network(architecture, [0, 1])
-    shadows = Shadows(network, batch_size=BATCH)
+    averages = RunningAverages(network, batch_size=BATCH)
     ema, cumulative = (
         [nn.BatchNorm1d(7, eps=eps, momentum=m, dtype=torch.float64) for _ in range(2)]
         for m in (momentum, None)
@@ -246,7 +241,7 @@ def test_shadows_are_what_torch_keeps(running: str, data: Data) -> None:
     sizes = [BATCH] * 6 + [10] + [BATCH] * 3
     start = 0
     for steps, size in enumerate(sizes):
-        for kind, kept in shadows.statistics(num_steps=steps).items():
+        for kind, kept in averages.statistics(num_steps=steps).items():
             (found,) = kept
             for replica, module in enumerate({"ema": ema, "cumulative": cumulative}[kind]):
                 assert module.running_mean is not None
@@ -280,13 +275,13 @@ def test_the_population_is_the_mean_over_mini_batches(
     architecture: Architecture, data: Data
 ) -> None:
     if not architecture.has_batch_norm:
-        assert _read("batch_norm", _moment(_network(architecture, [0]), data)) == {}
+        assert _read("batch_norm", _context(_network(architecture, [0]), data)) == {}
         return
     network = _network(architecture, [0, 1])
-    shadows = Shadows(network, batch_size=BATCH)
+    averages = RunningAverages(network, batch_size=BATCH)
     network.forward(data.train_x[100:125].T.expand(2, -1, -1), training=True)
-    running = shadows.statistics(num_steps=1)
-    found = _read("batch_norm", _moment(network, data, running=running))
+    running = averages.statistics(num_steps=1)
+    found = _read("batch_norm", _context(network, data, running=running))
     layers = [layer for kind, layer in architecture.kinds() if kind == "norm"]
     for replica in range(2):
         twin = _twin(network, replica)
@@ -322,10 +317,10 @@ def test_the_modes_are_those_of_torch(architecture: Architecture, data: Data) ->
     if not architecture.has_batch_norm:
         return
     network = _network(architecture, [0])
-    shadows = Shadows(network, batch_size=BATCH)
+    averages = RunningAverages(network, batch_size=BATCH)
     for start in (0, 25, 50):
         network.forward(data.train_x[start : start + 25].T.unsqueeze(0), training=True)
-    found = _read("batch_norm", _moment(network, data, running=shadows.statistics(num_steps=3)))
+    found = _read("batch_norm", _context(network, data, running=averages.statistics(num_steps=3)))
     x, y = data.val_x[:NUM_VALIDATION], data.val_y[:NUM_VALIDATION]
     twin = _twin(network, 0)
 

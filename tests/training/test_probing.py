@@ -14,7 +14,7 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.start import Initialisation
 from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
 from bninit.training.optimisers import OptimiserSettings
-from bninit.training.probes import PROBES, WHOLE
+from bninit.training.probes import PROBES
 from bninit.training.probing import (
     EVERY_EPOCH,
     ProbeSettings,
@@ -22,7 +22,8 @@ from bninit.training.probing import (
     probed_steps,
     rows_of,
 )
-from bninit.training.records import Checkpoint, CutRecord, LayerRows
+from bninit.training.readings import WHOLE
+from bninit.training.records import Checkpoint, InterruptedEpoch, LayerRows
 from bninit.training.settings import DEFAULT_GROUPS, GROUPS
 
 Tell = Callable[..., list[Any]]
@@ -141,20 +142,6 @@ def test_moments_are_those_of_the_schedule(data: Data, tell: Tell) -> None:
     assert list(rank) == [0, 4, 8, 12]
 
 
-def test_an_epoch_tells_what_was_found_in_it(data: Data) -> None:
-    settings = settings_for("post")
-    plan = ReplicaPlan(seed=0, initialisation=Initialisation())
-    found = [
-        record.replicas[0].layers
-        for record in train_stack(settings, [plan], data)
-        if hasattr(record, "replicas")
-    ]
-    assert [sorted(set(rows.step.tolist())) for rows in found] == [[0], [1, 2, 4], [8], [12]]
-    bare = dataclasses.replace(settings, probes=None)
-    first = next(iter(train_stack(bare, [plan], data)))
-    assert first.replicas[0].layers is None
-
-
 class StopAt:
     def __init__(self, step: int) -> None:
         self.left = step
@@ -190,25 +177,21 @@ def test_a_training_that_goes_on_has_the_rows_of_one_that_was_not_interrupted(
         )
 
 
-@pytest.mark.parametrize(
-    ("asked", "epoch"), [(1, 1), pytest.param(3, 1, marks=pytest.mark.slow), (6, 2)]
-)
+@pytest.mark.parametrize("asked", [1, pytest.param(3, marks=pytest.mark.slow), 6])
 def test_nor_does_a_cut_within_an_epoch_matter(
-    asked: int, epoch: int, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
+    asked: int, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
     settings, plans = settings_for("pre", "population"), mixed_plans[:2]
     whole = tell(settings, plans, data)
     *_, cut = train_stack(settings, plans, data, stop=StopAt(asked))
-    assert isinstance(cut, CutRecord)
+    assert isinstance(cut, InterruptedEpoch)
     again = [
         dataclasses.replace(plan, checkpoint=cut.checkpoints[i]()) for i, plan in enumerate(plans)
     ]
     resumed = list(train_stack(settings, again, data))
-    epochs = list(train_stack(settings, plans, data))
     for i, other in enumerate(whole):
         last = resumed[len(resumed) - 1 - len(plans)].replicas[i].checkpoint()
         assert bits_of(all_rows(last)) == bits_of(all_rows(other.checkpoints[-1]))
-        assert bits_of(resumed[0].replicas[i].layers) == bits_of(epochs[epoch].replicas[i].layers)
 
 
 def test_checkpoints_without_these_probes_are_refused(

@@ -21,8 +21,8 @@ from bninit.nets.signals import LayerSignals, distinct_units, read_signals
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import LSUV_BATCH, draw_start, stack
 from bninit.store.networks import architecture_of, dtype_of
-from bninit.training.probes import dead_fraction, saturated_fraction
 from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.signal_statistics import dead_fraction, saturated_fraction
 
 Floats = npt.NDArray[np.float64]
 
