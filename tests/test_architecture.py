@@ -95,7 +95,7 @@ def test_views_never_train() -> None:
     "statement", ["import bninit", "import bninit.config", "import bninit.cli.app"]
 )
 def test_the_door_is_light(statement: str) -> None:
-    heavy = "{'torch', 'matplotlib', 'scipy', 'torchvision', 'pandas'}"
+    heavy = "{'torch', 'matplotlib', 'vl_convert', 'scipy', 'torchvision', 'pandas'}"
     code = f"import sys; {statement}; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

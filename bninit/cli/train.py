@@ -58,7 +58,7 @@ def train(
     )
     where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     if dry_run:
-        from bninit.show.tables import print_plan
+        from bninit.show.old_tables import print_plan
 
         print_plan(asked, runs_dir=runs_dir)
         return

@@ -1,32 +1,31 @@
-"""How arms look in every picture, and how every picture looks.
+"""Charts: how arms look, the theme, and the charts that several verbs share.
 
-An arm is told by its colour and, for those who do not see the colour or print without it, by its
-line style and marker. Colours are those of Okabe & Ito (2008, "Color Universal Design", revised;
-also Wong 2011, Nature Methods 8:441), which stay apart in all common forms of colour blindness.
-Their yellow is left out: on white it is hardly seen (contrast 1.3 to 1).
+A chart is a specification of Vega-Lite on tidy rows, a plain dict; `png` and `svg` render it
+without a browser or network. Colours are those of Okabe & Ito (2008, "Color Universal Design"; Wong
+2011, Nature Methods 8:441), which stay apart in all common forms of colour blindness, without their
+yellow (contrast 1.3 to 1 on white). Dash and shape tell arms apart in print and without colours.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
+import itertools
+import json
 import math
+import re
+import statistics
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain, cycle
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bninit.arms import arm_labels
-from bninit.show import words as text
+from bninit.show import words
 from bninit.stats import ARM_COLUMNS, bands, finite_rows, last_before_divergence
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLACK: Final = "#000000"
 ORANGE: Final = "#E69F00"
@@ -35,81 +34,141 @@ BLUISH_GREEN: Final = "#009E73"
 BLUE: Final = "#0072B2"
 VERMILLION: Final = "#D55E00"
 REDDISH_PURPLE: Final = "#CC79A7"
-
 COLOURS: Final = (BLACK, BLUE, VERMILLION, ORANGE, SKY_BLUE, BLUISH_GREEN, REDDISH_PURPLE)
-"""All colours; the first three are the anchors of the placements."""
-
 PLACEMENT_COLOURS: Final[Mapping[str, str]] = {"none": BLACK, "pre": BLUE, "post": VERMILLION}
-"""An arm that is the first of its placement in a set of arms has this colour."""
+ORDERED: Final = ("#414487", "#355F8D", "#2A788E", "#21918C", "#22A884", "#44BF70", "#7AD151")
+"""Rising lightness (of viridis, without its ends): arms that differ in one number."""
 
-LINE_STYLES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: Final = ((1, 0), (7, 3), (8, 3, 2, 3), (2, 2), (10, 2, 2, 2, 2, 2))
+SHAPES: Final = (
+    *("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"),
+    "M0,-1L0.4,-0.2L1,0L0.4,0.2L0,1L-0.4,0.2L-1,0L-0.4,-0.2Z",
+    "triangle-right",
+)
+CROSS: Final = "M-1,-1L1,1M-1,1L1,-1"
+"""Shape of a network that diverged."""
 
-GUIDE_COLOUR: Final = "#707070"
-"""Of targets, reference lines and remarks: grey, contrast 4.9 to 1 on white."""
+DASHED: Final = (5, 3)
+DOTTED: Final = (1.5, 3)
+GUIDE: Final = "#707070"
+"""Targets, reference lines and remarks: grey, contrast 4.9 to 1 on white."""
 
-STYLE: Final[Mapping[str, Any]] = {
-    "figure.dpi": 110,
-    "savefig.dpi": 150,
-    "figure.facecolor": "white",
-    "figure.titlesize": 13,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 10,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.7,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "text.parse_math": False,
+INK: Final = "#1D1D1B"
+GRID: Final = "#E4E4E4"
+PAPER: Final = "#FFFFFF"
+BAND_OPACITY: Final = 0.18
+FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
+NUM_CLASSES: Final = 10
+"""Of all data sets; an untrained network guesses one of them, with a loss of about ln 10."""
+
+THEME: Final[Mapping[str, Any]] = {
+    "font": FONT,
+    "background": PAPER,
+    "view": {"stroke": None, "continuousWidth": 380, "continuousHeight": 280},
+    "title": {
+        "anchor": "start",
+        "frame": "group",
+        "fontSize": 13,
+        "fontWeight": "normal",
+        "color": INK,
+        "offset": 8,
+    },
+    "axis": {
+        "domainColor": INK,
+        "tickColor": INK,
+        "labelColor": INK,
+        "titleColor": INK,
+        "gridColor": GRID,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelLimit": 0,
+        "titleLimit": 0,
+        "titlePadding": 8,
+    },
+    "legend": {
+        "orient": "bottom",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "labelColor": INK,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "labelLimit": 0,
+        "symbolLimit": 200,
+        "symbolSize": 70,
+        "columns": 4,
+        "rowPadding": 5,
+        "columnPadding": 24,
+    },
+    "line": {"strokeWidth": 2, "strokeCap": "butt"},
+    "point": {"filled": True, "size": 45},
+    "text": {"fontSize": 11, "color": INK},
+    "concat": {"spacing": 32},
 }
-"""Settings of matplotlib for all pictures, on top of its own defaults."""
+
+
+Chart = dict[str, Any]
+"""A specification of Vega-Lite."""
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """How an arm is drawn.
+    """Look of an arm, the same in every chart.
 
     Attributes:
         colour: As ``#RRGGBB``.
-        line_style: As matplotlib takes it.
-        marker: As matplotlib takes it.
+        dash: Lengths of strokes and gaps.
+        shape: A shape of Vega, or an SVG path.
     """
 
     colour: str
-    line_style: Any
-    marker: str
+    dash: tuple[float, ...]
+    shape: str
 
 
-def assign_styles(
-    arms: Sequence[str], *, placements: Mapping[str, str] | None = None
+def arm_styles(
+    arms: Sequence[str],
+    *,
+    placements: Mapping[str, str] | None = None,
+    numbers: Mapping[str, float] | None = None,
 ) -> dict[str, ArmStyle]:
     """Give each arm a look of its own.
 
-    The first arm of each placement has that placement's colour; the others take the free colours
-    in order. Line style and marker go by the arm's place in the list, so that two arms differ in
-    these too. From the eighth arm on colours come again, with another line style: the looks of up
-    to 35 arms differ.
-
-    To have an arm look the same in all pictures of a study, call this once, with all of its arms
-    in the study's order, and hand on the result.
+    The first arm of each placement has that placement's colour; others take the free colours in
+    order. Dash and shape follow the arm's position, so that two arms differ in these too; with
+    repeated colours neither a pair of colour and dash nor one of colour and shape repeats before
+    the 35th arm. Call it once with all arms, and pass the result to every chart.
 
     Args:
         arms: Labels or ids, all different.
-        placements: ``none``, ``pre`` or ``post`` of each arm, where it is known.
+        placements: ``none``, ``pre`` or ``post`` by arm, where known.
+        numbers: The value by arm where one numeric setting alone varies: colours follow its order.
 
     Raises:
         ValueError: An arm is named twice.
     """
     if len(set(arms)) != len(arms):
-        raise ValueError(f"an arm is named twice: {list(arms)}")
-    placements = placements or {}
+        raise ValueError(f"duplicate arms: {list(arms)}")
+    colours = _ordered_colours(numbers) if numbers else _distinct_colours(arms, placements or {})
+    styles: dict[str, ArmStyle] = {}
+    for place, arm in enumerate(arms):
+        colour = colours[arm]
+        alike = [style for style in styles.values() if style.colour == colour]
+        dash = _unused(DASHES, place, {style.dash for style in alike})
+        shape = _unused(SHAPES, place, {style.shape for style in alike})
+        styles[arm] = ArmStyle(colour, dash, shape)
+    return styles
+
+
+def _unused(choices: Sequence[Any], place: int, taken: set[Any]) -> Any:
+    """The choice at a place, or the first free one behind it."""
+    order = [choices[(place + step) % len(choices)] for step in range(len(choices))]
+    return next((each for each in order if each not in taken), order[0])
+
+
+def _distinct_colours(arms: Sequence[str], placements: Mapping[str, str]) -> dict[str, str]:
     colours: dict[str, str] = {}
     for arm in arms:
         anchor = PLACEMENT_COLOURS.get(placements.get(arm, ""))
@@ -119,128 +178,416 @@ def assign_styles(
     spare = [*COLOURS[3:], *COLOURS[:3]] if colours else list(COLOURS)
     free = [colour for colour in spare if colour not in colours.values()]
     rest = (arm for arm in arms if arm not in colours)
-    colours |= dict(zip(rest, chain(free, cycle(COLOURS)), strict=False))
-    styles: dict[str, ArmStyle] = {}
-    taken: set[tuple[str, int]] = set()
-    for i, arm in enumerate(arms):
-        first = i % len(LINE_STYLES)
-        order = [(first + step) % len(LINE_STYLES) for step in range(len(LINE_STYLES))]
-        line = next((line for line in order if (colours[arm], line) not in taken), first)
-        taken.add((colours[arm], line))
-        styles[arm] = ArmStyle(colours[arm], LINE_STYLES[line], MARKERS[i % len(MARKERS)])
-    return styles
+    palette = itertools.chain(free, itertools.cycle(COLOURS))
+    return colours | dict(zip(rest, palette, strict=False))
 
 
-@contextmanager
-def picture_style() -> Iterator[None]:
-    """Draw with these settings, whatever the caller's are; afterwards the caller's hold again.
-
-    matplotlib reads its settings while figures are made and while they are written: both belong
-    into the context. Figures are made with `matplotlib.figure.Figure`, without pyplot, so that
-    neither the caller's backend nor the caller's current figure is touched.
-    """
-    from matplotlib import style
-
-    with style.context(["default", dict(STYLE)]):
-        yield
+def _ordered_colours(numbers: Mapping[str, float]) -> dict[str, str]:
+    values = sorted(set(numbers.values()))
+    last = max(len(values) - 1, 1)
+    return {arm: _blend(values.index(value) / last) for arm, value in numbers.items()}
 
 
-_LOG_FROM_RATIO = 10
-_HIGHEST_LOSS = 1e4
-_ACCURACY_BOTTOMS = (98, 95, 90, 80, 50)
-_DECADES_WITH_FEW_TICKS = 3.5
-_FEWEST_EPOCHS = 3
-_LABEL_DISTANCE = 0.052
+def _blend(fraction: float) -> str:
+    place = fraction * (len(ORDERED) - 1)
+    left = min(int(place), len(ORDERED) - 2)
+    ends = [[int(ORDERED[i][at : at + 2], 16) for at in (1, 3, 5)] for i in (left, left + 1)]
+    mixed = [round(a + (b - a) * (place - left)) for a, b in zip(*ends, strict=True)]
+    return "#" + "".join(f"{part:02X}" for part in mixed)
 
 
-def loss_limits(values: Sequence[float]) -> tuple[float, float, bool]:
-    """Limits of an axis of losses, and whether it is a logarithmic one.
+def png(chart: Chart) -> bytes:
+    """Render a chart as the content of a PNG file, two pixels a unit."""
+    import vl_convert
 
-    Losses that span more than a factor of 10 get a logarithmic axis, others a linear one from 0.
-    What is above 10,000 nats, as just before a divergence, does not squeeze the rest.
+    return bytes(vl_convert.vegalite_to_png(chart | {"config": THEME}, scale=2))
+
+
+def svg(chart: Chart, *, alt: str = "") -> str:
+    """Render a chart as an ``svg`` element for a page, as wide as its place.
+
+    Ink, grid, paper, guides and the seven colours are the CSS variables ``--ink``, ``--grid``,
+    ``--card``, ``--soft`` and ``--c0`` to ``--c6``, with the light theme's as fall-back. Its ids
+    are unlike those of other charts on the page.
 
     Args:
-        values: All finite losses, in nats.
+        chart: Any.
+        alt: What it shows, for those who do not see it; empty for an ornament.
     """
-    positive = [value for value in values if value > 0]
-    if not positive:
-        return 0.0, 1.0, False
-    low, high = min(positive), max(positive)
-    high = min(high, max(_HIGHEST_LOSS, low))
-    if high / low < _LOG_FROM_RATIO:
-        return 0.0, 1.1 * high, False
-    margin = (high / low) ** 0.05
-    return low / margin, high * margin, True
+    import vl_convert
+
+    text = str(vl_convert.vegalite_to_svg(chart | {"config": THEME}))
+    variables = {INK: "ink", GRID: "grid", PAPER: "card", GUIDE: "soft"}
+    variables |= {colour: f"c{i}" for i, colour in enumerate(COLOURS)}
+    for colour, name in variables.items():
+        text = re.sub(f'="{colour}"', f'="var(--{name}, {colour})"', text, flags=re.IGNORECASE)
+    prefix = "c" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    for number, name in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text))):
+        for old in (f'id="{name}"', f"url(#{name})", f'href="#{name}"'):
+            text = text.replace(old, old.replace(name, f"{prefix}-{number}"))
+    told = f'role="img" aria-label="{escape(alt)}"' if alt else 'aria-hidden="true"'
+    head, _, rest = text.partition(">")
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f"{head} {told}>{rest}"
 
 
-def set_log_scale(axes: Axes, *, num_decades: float) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at its ticks.
+def mark(kind: str, rows: Rows, encoding: Mapping[str, Any], **settings: Any) -> Chart:
+    """One layer: a mark of Vega-Lite (``line``, ``point``, ``rule``, ...) on rows.
 
     Args:
-        axes: Which.
-        num_decades: How many it spans; few get ticks at 2 and 5, too.
+        kind: The mark's name.
+        rows: Numbers and texts; what is not finite becomes null.
+        encoding: By channel: `Axis.x`, `Axis.y`, `look`, `field`, ``{"value": ...}``.
+        settings: Of the mark.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    values = [{key: _plain(value) for key, value in row.items()} for row in rows]
+    return {
+        "data": {"values": values},
+        "mark": {"type": kind, **settings},
+        "encoding": dict(encoding),
+    }
 
-    axes.set_yscale("log")
-    subs = (1.0, 2.0, 5.0) if num_decades < _DECADES_WITH_FEW_TICKS else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def accuracy_bottom(bands: Sequence[pd.DataFrame], *, targets: Sequence[float]) -> float:
-    """Where an axis of accuracies that ends at 100 % begins, in percent.
+def field(name: str, **settings: Any) -> dict[str, Any]:
+    """A column whose values are used as they are: colours, shapes, texts."""
+    return {"field": name, "type": "nominal", "scale": None, "legend": None, **settings}
 
-    It shows all targets, and all seeds in the second half of the epochs; what happens before may
-    lie below. With less than three epochs it begins at 0.
+
+def panel(*layers: Chart, title: str = "", width: int = 380, height: int = 280) -> Chart:
+    """Layers on each other, with one pair of axes; panels among them give their layers.
 
     Args:
-        bands: One table per arm with the columns epoch and low, in percent.
-        targets: In (0, 1].
+        layers: From the lowest to the highest.
+        title: Above them, wrapped to the width.
+        width: In units of which text is 11 high.
+        height: As `width`.
     """
-    lows = [100 * target for target in targets]
-    for band in bands:
-        last = int(band["epoch"].max()) if len(band) else 0
-        if last < _FEWEST_EPOCHS:
-            return 0.0
-        lows += list(band.loc[band["epoch"] >= last / 2, "low"])
-    lowest = min(lows, default=0.0)
-    lowest -= 0.1 * (100 - lowest)
-    return next((float(bottom) for bottom in _ACCURACY_BOTTOMS if bottom <= lowest), 0.0)
+    flat = [part for layer in layers for part in layer.get("layer", [layer])]
+    size = {"width": width, "height": height}
+    return {"layer": flat, **size, **({"title": wrapped(title, width // 6)} if title else {})}
 
 
-def label_lines(axes: Axes, labels: Mapping[float, str], *, line_style: Any) -> None:
-    """Draw thin horizontal lines, with their labels right of the axes.
-
-    The limits of the axes have to be final. Labels are pushed apart where lines are close.
+def page(panels: Sequence[Chart], *, title: str, note: str = "", columns: int = 2) -> Chart:
+    """Arrange panels in a grid under a bold title, with a remark below them.
 
     Args:
-        axes: Where.
-        labels: Of the lines, by their height in data units.
-        line_style: As matplotlib takes it.
+        panels: Charts, row by row. They share legends of equal arms.
+        title: What the chart shows.
+        note: How to read it.
+        columns: Panels in a row.
     """
-    for height in labels:
-        axes.axhline(height, color=GUIDE_COLOUR, linestyle=line_style, linewidth=0.8, zorder=1)
-    to_fraction = axes.transData + axes.transAxes.inverted()
-    heights = sorted(labels)
-    fractions = [float(to_fraction.transform((0, height))[1]) for height in heights]
-    for height, fraction, place in zip(heights, fractions, spread_apart(fractions), strict=True):
-        axes.annotate(
-            labels[height],
-            xy=(1.0, fraction),
-            xytext=(1.03, place),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8.5,
-            color=GUIDE_COLOUR,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": GUIDE_COLOUR, "linewidth": 0.6, "shrinkB": 0},
+    head = {"fontSize": 16, "fontWeight": "bold", "offset": 14, "frame": "bounds"}
+    foot = {"fontSize": 11, "color": GUIDE, "frame": "bounds", "orient": "bottom"}
+    width = sum(each.get("width", 380) + 60 for each in panels[:columns])
+    grid = {
+        "concat": list(panels),
+        "columns": columns,
+        "title": {"text": wrapped(title, max(60, width // 9)), **head},
+    }
+    text = wrapped(note, max(60, width // 6))
+    return {"vconcat": [grid], **({"title": {"text": text, **foot}} if note else {})}
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most so many characters; line breaks stay."""
+    return [line for part in text.split("\n") for line in textwrap.wrap(part, width) or [""]]
+
+
+def look(
+    styles: Mapping[str, ArmStyle],
+    *,
+    dash: bool = False,
+    shape: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Encodings of colour, dash and shape that give each arm its look, and their one legend.
+
+    Args:
+        styles: By arm (the column ``arm``), in the order of the legend.
+        dash: Whether lines have the arm's dash.
+        shape: Whether points have the arm's shape.
+        names: What the legend calls an arm; as it is by default; empty for no legend. Equal in all
+            layers that share a legend.
+    """
+    arms = list(styles)
+    legend: dict[str, Any] = {"title": None, "values": arms, "symbolOpacity": 1}
+    if names:
+        legend["labelExpr"] = lookup(names)
+    ranges: dict[str, list[Any]] = {"color": [style.colour for style in styles.values()]}
+    if dash:
+        ranges["strokeDash"] = [list(style.dash) for style in styles.values()]
+    if shape:
+        ranges["shape"] = [style.shape for style in styles.values()]
+    return {
+        channel: {
+            "field": "arm",
+            "type": "nominal",
+            "scale": {"domain": arms, "range": values},
+            "legend": None if names == {} else legend,
+        }
+        for channel, values in ranges.items()
+    }
+
+
+def lookup(names: Mapping[str, str]) -> str:
+    """An expression of Vega that writes another text for each label of a legend or axis."""
+    return f"({json.dumps(dict(names))})[datum.value]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One axis of a chart.
+
+    Attributes:
+        title: What it measures, with its unit.
+        low: Its lower end; the data's where it is None.
+        high: Its upper end.
+        log: Whether it is logarithmic: what is not above zero is left out.
+        whole: Whether only whole numbers are marked.
+        zero: Whether it includes zero.
+        ticks: Where it is marked; chosen where they are empty.
+    """
+
+    title: str = ""
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    whole: bool = False
+    zero: bool = False
+    ticks: Sequence[float] = ()
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Its ends, where they are known."""
+        assert self.low is not None, "the axis has no ends yet"
+        assert self.high is not None, "the axis has no ends yet"
+        return self.low, self.high
+
+    def over(self, values: Iterable[float]) -> Axis:
+        """The axis with ends that hold all these values, those given before them."""
+        shown = [v for v in values if math.isfinite(v) and (v > 0 or not self.log)]
+        if not shown:
+            shown = [1.0, 10.0] if self.log else [0.0, 1.0]
+        low, high = min(shown), max(shown)
+        if self.log:
+            margin = max((high / low) ** 0.05, 1.15)
+            low, high = low / margin, high * margin
+        else:
+            low, high = (min(low, 0.0), max(high, 0.0)) if self.zero else (low, high)
+            margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
+            low, high = low - margin * (low != 0 or not self.zero), high + margin
+        return replace(
+            self,
+            low=low if self.low is None else self.low,
+            high=high if self.high is None else self.high,
         )
 
+    def x(self, name: str) -> dict[str, Any]:
+        """The axis as the encoding of a column along x."""
+        return self._along(name, grid=False)
 
-def spread_apart(places: Sequence[float], *, distance: float = _LABEL_DISTANCE) -> list[float]:
+    def y(self, name: str) -> dict[str, Any]:
+        """The axis as the encoding of a column along y."""
+        return self._along(name, grid=True)
+
+    def _along(self, name: str, *, grid: bool) -> dict[str, Any]:
+        scale: dict[str, Any] = {"type": "log"} if self.log else {"zero": self.zero}
+        axis: dict[str, Any] = {"grid": grid, "tickCount": 6}
+        if self.low is not None and self.high is not None:
+            scale |= {"domain": [self.low, self.high], "nice": False}
+            if self.log:
+                axis["values"] = log_ticks(self.low, self.high)
+        if self.ticks:
+            axis["values"] = list(self.ticks)
+        if self.whole:
+            axis |= {"tickMinStep": 1, "format": "d"}
+        elif self.log:
+            axis["format"] = "~g"
+        title = {"title": self.title or None}
+        return {"field": name, "type": "quantitative", "scale": scale, "axis": axis, **title}
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between two ends, with 2 and 5 between few and gaps between many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1, 2, 5) if math.log10(high / low) < 3.5 else (1,)
+    every = max(1, len(decades) // 8)
+    ticks = [float(f"{digit}e{power}") for power in decades[::every] for digit in digits]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def lines(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    x: Axis,
+    y: Axis,
+    styles: Mapping[str, ArmStyle],
+    title: str = "",
+    marks: Literal["line", "points", "both"] = "both",
+    spread: Literal["band", "bars", "none"] = "band",
+    dash: Sequence[float] | None = None,
+    steps: bool = False,
+    guides: Mapping[float, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    width: int = 380,
+    height: int = 280,
+) -> Chart:
+    """One line for each arm through its rows, with what spreads around it.
+
+    The results of several calls with equal axes, styles and names can be put on each other with
+    `panel`: theory as ``marks="line", dash=DASHED``, what was measured as ``"points"``.
+
+    Args:
+        rows: With ``arm``, ``x``, ``y`` and, for what spreads, ``low`` and ``high``. Rows that
+            cannot be shown (not finite; on a logarithmic axis not above zero) are left out.
+        x: Axis of ``x``.
+        y: Axis of ``y``.
+        styles: By arm; all of them are in the legend.
+        title: Above the panel.
+        marks: Lines, points of the arm's shape, or both.
+        spread: ``low`` to ``high`` as a band, as bars, or not at all.
+        dash: Of all lines; that of each arm by default.
+        steps: Whether lines rise as steps after each point.
+        guides: Labelled horizontal lines, by their height.
+        names: What the legend calls the arms; empty for no legend.
+        width: Of the panel.
+        height: Of the panel.
+    """
+    kept = [row for row in rows if _has_place(row, x, y)]
+    if y.low is None or y.high is None:
+        shown = [(row, key) for row in kept for key in ("y", "low", "high")]
+        y = y.over([row[key] for row, key in shown if _is_number(row, key)])
+    if x.low is None or x.high is None:
+        x = x.over([row["x"] for row in kept])
+    inside = [row for own in _by_arm(kept).values() for row in _cut(own, y)]
+    at = {"x": x.x("x"), "y": y.y("y")}
+    layers = []
+    if guides:
+        layers.append(guide_lines(guides, y=y, width=width, height=height))
+    ranged = [row for row in inside if row.get("low") is not None and row.get("high") is not None]
+    if spread != "none" and any(row["low"] != row["high"] for row in ranged):
+        ends = {"x": at["x"], "y": y.y("low"), "y2": {"field": "high"}} | look(styles, names=names)
+        if spread == "band":
+            layers.append(mark("area", ranged, ends, opacity=BAND_OPACITY))
+        else:
+            layers.append(mark("rule", ranged, ends, strokeWidth=1.2))
+    if marks in ("line", "both"):
+        fixed = {"strokeDash": list(dash)} if dash else {}
+        shape = {"interpolate": "step-after" if steps else "linear"}
+        own = look(styles, dash=dash is None, names=names)
+        layers.append(mark("line", inside, at | own, **fixed, **shape))
+    if marks in ("points", "both"):
+        low, high = y.ends
+        # Of many points every so manieth, so that they do not touch.
+        parts = [own[:: max(1, len(own) // _MOST_POINTS)] for own in _by_arm(kept).values()]
+        seen = [row for own in parts for row in own if low <= row["y"] <= high]
+        points = look(styles, shape=True, names=names)
+        layers.append(mark("point", seen, at | points, opacity=1))
+    if not kept:
+        layers.append(remark("no finite values", width=width, height=height))
+    return panel(*layers, title=title, width=width, height=height)
+
+
+def _by_arm(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["arm"], []).append(row)
+    return found
+
+
+def _cut(rows: Sequence[Mapping[str, Any]], y: Axis) -> list[dict[str, Any]]:
+    """A line and its band where they lie within an axis, with a point where they cross its ends.
+
+    Clipping does the same, but makes rendering a PNG a hundred times as slow.
+    """
+    turn, back = (math.log, math.exp) if y.log else (float, float)
+    low, high = map(turn, y.ends)
+    keys = ("y", "low", "high")
+    points = []
+    for row in rows:
+        known = {key: row[key] for key in keys if _is_number(row, key)}
+        if y.log:
+            known = {key: max(value, 1e-300) for key, value in known.items()}
+        points.append({"x": row["x"]} | {key: turn(value) for key, value in known.items()})
+    dense = points[:1]
+    for left, right in itertools.pairwise(points):
+        both = [key for key in keys if key in left and key in right]
+        shares = {
+            (end - left[key]) / (right[key] - left[key])
+            for key in both
+            for end in (low, high)
+            if (left[key] - end) * (right[key] - end) < 0
+        }
+        for share in sorted(shares):
+            dense.append(
+                {key: left[key] + share * (right[key] - left[key]) for key in ("x", *both)}
+            )
+        dense.append(right)
+    slack = 1e-9 * (high - low)
+    found = []
+    for point in dense:
+        row = {key: back(min(max(point[key], low), high)) for key in keys if key in point}
+        if not low - slack <= point["y"] <= high + slack:
+            row["y"] = None
+        found.append({"arm": rows[0]["arm"], "x": point["x"], **row})
+    return found
+
+
+def _is_number(row: Mapping[str, Any], key: str) -> bool:
+    return row.get(key) is not None and math.isfinite(row[key])
+
+
+def _has_place(row: Mapping[str, Any], x: Axis, y: Axis) -> bool:
+    return all(
+        _is_number(row, key) and (row[key] > 0 or not axis.log)
+        for key, axis in (("x", x), ("y", y))
+    )
+
+
+def remark(text: str, *, width: int, height: int) -> Chart:
+    """A grey text in the middle of a panel: why there is nothing in it."""
+    middle = {"x": {"value": width / 2}, "y": {"value": height / 2}}
+    return mark("text", [{}], middle, text=text, color=GUIDE)
+
+
+def guide_lines(
+    guides: Mapping[float, str], *, y: Axis, width: int, height: int, dash: Sequence[float] = DOTTED
+) -> Chart:
+    """Thin horizontal lines with labels right of the panel, pushed apart where they are close.
+
+    Args:
+        guides: Labels by height.
+        y: The axis, with its ends.
+        width: Of the panel.
+        height: Of the panel.
+        dash: Of the lines.
+    """
+    turn = math.log if y.log else float
+    low, high = map(turn, y.ends)
+    shown = sorted(at for at in guides if y.ends[0] <= at <= y.ends[1])
+    places = [(turn(at) - low) / (high - low) for at in shown]
+    rows = []
+    for at, place in zip(shown, spread_apart(places, distance=14 / height), strict=True):
+        label = low + place * (high - low)
+        rows.append({"y": at, "place": math.exp(label) if y.log else label, "says": guides[at]})
+    right, beside = {"value": width}, y.y("place")
+    link = {"x": right, "x2": {"value": width + 11}, "y": y.y("y"), "y2": {"field": "place"}}
+    text = {"x": right, "y": beside, "text": field("says")}
+    return panel(
+        mark("rule", rows, {"y": y.y("y")}, color=GUIDE, strokeDash=list(dash), strokeWidth=1),
+        mark("rule", rows, link, color=GUIDE, strokeWidth=0.7),
+        mark("text", rows, text, color=GUIDE, align="left", dx=14),
+        width=width,
+        height=height,
+    )
+
+
+def spread_apart(places: Sequence[float], *, distance: float) -> list[float]:
     """Move places as little as needed so that neighbours are a distance apart.
 
     Args:
@@ -249,172 +596,284 @@ def spread_apart(places: Sequence[float], *, distance: float = _LABEL_DISTANCE) 
     """
     # Groups of labels that touch are centred on the places they belong to.
     groups: list[list[float]] = []
+
+    def first(group: Sequence[float]) -> float:
+        return math.fsum(group) / len(group) - distance * (len(group) - 1) / 2
+
     for place in places:
         groups.append([place])
-        while (
-            len(groups) > 1
-            and _first(groups[-1], distance) < _last(groups[-2], distance) + distance
+        while len(groups) > 1 and (
+            first(groups[-1]) < first(groups[-2]) + distance * len(groups[-2])
         ):
             groups[-2:] = [groups[-2] + groups[-1]]
-    return [_first(group, distance) + i * distance for group in groups for i in range(len(group))]
+    return [first(group) + i * distance for group in groups for i in range(len(group))]
 
 
-def mark_epochs(axes: Axes, *, last_epoch: int) -> None:
-    """Whole epochs on the horizontal axis, from 0, and what they are.
+_OFF_SCALE = 15
+"""A row whose reach is so many times that of the middle row does not squeeze the others."""
+
+
+def intervals(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    x: Axis,
+    title: str = "",
+    reference: float | None = 0.0,
+    shaded: tuple[float | None, float | None] | None = None,
+    width: int = 260,
+    row_height: int = 24,
+) -> Chart:
+    """Dots with intervals, a row each: differences, forests of claims, times to a target.
 
     Args:
-        axes: Where.
-        last_epoch: The last one that there is.
+        rows: In order, with ``label``, ``colour``, and any of ``value``, ``low``, ``high``
+            (numbers; an interval with one end alone is open, and so is an end that ``open``,
+            "low" or "high", names: an arrow), ``solid`` (whether the dot is filled), ``shape``
+            (of Vega; a circle by default), ``says`` (text right of the panel).
+        x: Axis of the values.
+        title: Above the panel.
+        reference: Where a line stands, included in the axis; None for no line.
+        shaded: Ends of a shaded ground; None for the panel's edge.
+        width: Of the panel.
+        row_height: Height of a row.
     """
-    from matplotlib.ticker import MaxNLocator
+    rows = [{"place": i, "shape": "circle", "solid": True, **row} for i, row in enumerate(rows)]
+    zero = 0.0 if reference is None else reference
+    limit = _limit(rows, zero)
+    held = [
+        max(zero - limit, min(zero + limit, number)) for row in rows for number in _numbers(row)
+    ]
+    x = x.over(held + ([] if reference is None else [reference]))
+    first, last = x.ends
+    place = {
+        "field": "place",
+        "type": "ordinal",
+        "title": None,
+        "scale": {"domain": list(range(len(rows)))},
+        "axis": {
+            "domain": False,
+            "ticks": False,
+            "grid": False,
+            "labelPadding": 8,
+            "labelExpr": lookup({str(row["place"]): str(row["label"]) for row in rows}),
+        },
+    }
+    own = {"y": place, "color": field("colour")}
+    bars: list[dict[str, Any]] = []
+    arrows: list[dict[str, Any]] = []
+    dots: list[dict[str, Any]] = []
+    for row in rows:
+        bar, tips = _bar(row, first, last)
+        bars += bar
+        arrows += tips
+        if row.get("value") is None:
+            continue
+        dot = {**row, "at": row["value"], "fill": row["colour"] if row["solid"] else PAPER}
+        if abs(row["value"] - zero) > limit:
+            side = "right" if row["value"] > zero else "left"
+            dot |= {"at": zero + math.copysign(limit, row["value"] - zero), "off": side}
+            dot["shape"] = f"triangle-{side}"
+        dots.append(dot)
+    # Rows without numbers have their place, too.
+    layers = [mark("point", rows, {"y": place}, opacity=0)]
+    if shaded is not None:
+        left = first if shaded[0] is None else shaded[0]
+        right = last if shaded[1] is None else shaded[1]
+        ends = {"x": x.x("from"), "x2": {"field": "to"}}
+        ground = [{"from": left, "to": right}]
+        layers.insert(0, mark("rect", ground, ends, color=BLUISH_GREEN, opacity=0.12))
+    if reference is not None:
+        line = {"x": x.x("at")}
+        layers.append(mark("rule", [{"at": reference}], line, color=GUIDE, strokeWidth=1.2))
+    ends = {"x": x.x("low"), "x2": {"field": "high"}}
+    layers.append(mark("rule", bars, ends | own, strokeWidth=2.4))
+    at = {"x": x.x("at")}
+    layers.append(mark("point", arrows, at | own | {"shape": field("shape")}, size=45, opacity=1))
+    filled = {"y": place, "stroke": field("colour"), "fill": field("fill")}
+    filled["shape"] = field("shape")
+    layers.append(mark("point", dots, at | filled, size=75, strokeWidth=1.8, opacity=1))
+    for side, dx in (("left", 10), ("right", -10)):
+        off = [dot for dot in dots if dot.get("off") == side]
+        style = {"align": side, "dx": dx, "dy": -8, "fontSize": 10}
+        layers.append(mark("text", off, at | own, text="off the scale", **style))
+    said = {"x": {"value": width}, "y": place, "text": field("says")}
+    beside = [row for row in rows if row.get("says")]
+    layers.append(mark("text", beside, said, align="left", dx=10))
+    return panel(*layers, title=title, width=width, height=row_height * len(rows))
 
-    axes.set_xlabel("epochs of training (0: before training)")
-    margin = 0.02 * max(last_epoch, 1)
-    axes.set_xlim(-margin, max(last_epoch, 1) + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+
+def _numbers(row: Mapping[str, Any]) -> list[float]:
+    return [row[key] for key in ("low", "value", "high") if _is_number(row, key)]
 
 
-def _first(group: Sequence[float], distance: float) -> float:
-    return math.fsum(group) / len(group) - distance * (len(group) - 1) / 2
+def _limit(rows: Sequence[Mapping[str, Any]], zero: float) -> float:
+    """The largest distance from zero that the axis shows."""
+    reaches = [max(abs(number - zero) for number in _numbers(row)) for row in rows if _numbers(row)]
+    if not reaches:
+        return 1.0
+    middle = statistics.median_low(reaches)
+    return max(reach for reach in reaches if reach <= _OFF_SCALE * middle)
 
 
-def _last(group: Sequence[float], distance: float) -> float:
-    return math.fsum(group) / len(group) + distance * (len(group) - 1) / 2
-
-
-BAND_OPACITY = 0.18
-MAX_EPOCHS_WITH_DOTS = 15
-TRAINING = (0, (2.5, 1.5))
-CROSS: dict[str, Any] = {
-    "linestyle": "",
-    "marker": "x",
-    "markersize": 9,
-    "markeredgewidth": 2.2,
-}
-
-
-def marker_of(arms: Mapping[str, pd.DataFrame], style: ArmStyle) -> str:
-    """The marker on an arm's line: its own among several arms, dots on few epochs, or none."""
-    if len(arms) > 1:
-        return style.marker
-    num_epochs = max(rows["epoch"].max() for rows in arms.values())
-    return "o" if num_epochs <= MAX_EPOCHS_WITH_DOTS else ""
-
-
-def add_legend(
-    figure: Figure, arms: Mapping[str, pd.DataFrame], styles: Mapping[str, ArmStyle]
-) -> None:
-    """Tells, below the panels, arms in the first rows and kinds of lines in the last."""
-    from matplotlib.lines import Line2D
-
-    if not arms:
-        return
-    by_arm = _arm_handles(arms, styles) if len(arms) > 1 else []
-    kinds = _kind_handles(arms, styles)
-    num_columns = min(4, max(len(by_arm), len(kinds)))
-    cells: list[Artist] = []
-    for group in (by_arm, kinds):
-        padding = [Line2D([], [], linestyle="", label=" ")] * (-len(group) % num_columns)
-        cells += [*group, *padding]
-    # matplotlib fills a legend column by column.
-    ordered = [cell for column in range(num_columns) for cell in cells[column::num_columns]]
-    figure.legend(handles=ordered, loc="outside lower center", ncols=num_columns)
-
-
-def _arm_handles(arms: Mapping[str, pd.DataFrame], styles: Mapping[str, ArmStyle]) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D(
-            *([], []),
-            color=styles[label].colour,
-            marker=styles[label].marker,
-            label=f"{label} ({text.plural(rows['seed'].nunique(), 'seed')})",
+def _bar(
+    row: Mapping[str, Any], low: float, high: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The bar of an interval within the axis, and arrows at its open ends."""
+    ends = (row.get("low"), row.get("high"))
+    if ends == (None, None):
+        return [], []
+    left = low if ends[0] is None else min(max(ends[0], low), high)
+    right = high if ends[1] is None else min(max(ends[1], low), high)
+    bar = {"low": left, "high": right, "place": row["place"], "colour": row["colour"]}
+    arrows = [
+        {**bar, "at": at, "side": side}
+        for at, side, end, name in (
+            (left, "left", ends[0], "low"),
+            (right, "right", ends[1], "high"),
         )
-        for label, rows in arms.items()
+        if end is None or row.get("open") == name
     ]
+    return [bar], arrows
 
 
-def _kind_handles(arms: Mapping[str, pd.DataFrame], styles: Mapping[str, ArmStyle]) -> list[Artist]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    num_seeds = [rows["seed"].nunique() for rows in arms.values()]
-    several = max(num_seeds) > 1
-    colour, marker, of_seeds = GUIDE_COLOUR, "", "median of the seeds"
-    if len(arms) == 1:
-        style = next(iter(styles[label] for label in arms))
-        colour, marker = style.colour, marker_of(arms, style)
-        of_seeds = f"median of {num_seeds[0]} seeds"
-    said = of_seeds if several else "one seed"
-    handles: list[Artist] = [
-        Line2D([], [], color=colour, marker=marker, label=f"validation, {said}"),
-        Line2D([], [], color=colour, linestyle=TRAINING, label=f"training, {said}"),
-    ]
-    if several:
-        band = Patch(color=colour, alpha=BAND_OPACITY, linewidth=0, label="lowest to highest seed")
-        handles.append(band)
-    num_diverged = sum(len(last_before_divergence(rows)) for rows in arms.values())
-    if num_diverged:
-        what = f"diverged after this epoch: {text.of(num_diverged, sum(num_seeds))}"
-        handles.append(Line2D([], [], color=colour, label=what, **CROSS))
-    return handles
-
-
-_GUESSING = (0, (1, 2))
-
-NUM_CLASSES = 10
-"""Of all data sets; an untrained network guesses one of them, with a loss of about ln 10."""
-
-
-def draw_curves(
-    rows: pd.DataFrame,
+def heat_maps(
+    rows: Sequence[Mapping[str, Any]],
     *,
-    targets: Sequence[float],
-    title: str,
-    path: Path,
-    styles: Mapping[str, ArmStyle] | None = None,
-) -> None:
-    """Write a picture of loss and accuracy; see `curves_figure`.
+    x_title: str,
+    y_title: str,
+    unit: str,
+    panels: Mapping[str, str],
+    log: bool = False,
+    ends: tuple[float, float] | None = None,
+    scheme: str | Sequence[str] = "cividis",
+    cell: tuple[int, int] = (14, 18),
+    columns: int = 4,
+    y_descends: bool = False,
+) -> list[Chart]:
+    """A map of a value for each panel, all on one colour scale; grey where there is no value.
 
     Args:
-        rows: One row per network and epoch.
-        targets: Validation accuracies in (0, 1].
-        title: What the picture shows, in words.
-        path: The PNG file; it appears whole or not at all.
-        styles: Looks by arm label.
-
-    Raises:
-        StoreError: The file cannot be written.
+        rows: With ``panel``, ``x`` and ``y`` (numbers or names, evenly spread) and ``value``.
+        x_title: What goes along x.
+        y_title: What goes along y.
+        unit: Title of the colour scale.
+        panels: Titles by panel, in order; a line break starts a line.
+        log: Whether colours are logarithmic.
+        ends: Of the colour scale; the data's by default.
+        scheme: A scheme of Vega, or colours.
+        cell: Width and height of a cell.
+        columns: Panels in a row of the page: the first of each names y.
+        y_descends: Whether the first row of the map is the highest.
     """
-    from bninit.store.files import write_bytes
+    values = [row["value"] for row in rows if _is_number(row, "value")]
+    values = [value for value in values if value > 0 or not log]
+    low, high = ends or (min(values, default=1.0), max(values, default=1.0))
+    if low == high:
+        low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
+    xs = list(dict.fromkeys(row["x"] for row in rows))
+    ys = list(dict.fromkeys(row["y"] for row in rows))
+    xs, ys = (
+        sorted(each) if all(isinstance(v, int | float) for v in each) else each for each in (xs, ys)
+    )
+    if not y_descends:
+        ys.reverse()
+    width = max(120, min(420, cell[0] * len(xs)))
+    height = max(60, min(420, cell[1] * len(ys)))
+    scale = {"type": "log" if log else "linear", "domain": [low, high], "clamp": True}
+    scale |= {"scheme": scheme} if isinstance(scheme, str) else {"range": list(scheme)}
+    legend: dict[str, Any] = {"orient": "right", "title": unit, "gradientLength": max(height, 110)}
+    if log:
+        legend |= {"values": log_ticks(low, high), "format": "~g"}
+    colour = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}
 
-    write_bytes(path, curves_png(rows, targets=targets, title=title, styles=styles))
+    def along(name: str, order: Sequence[Any], title: str | None) -> dict[str, Any]:
+        # Few labels, evenly spread.
+        shown = order[:: max(1, math.ceil(len(order) / 8))]
+        axis = {"values": shown, "labelAngle": 0, "grid": False, "domain": False, "ticks": False}
+        scale = {"domain": order}
+        return {"field": name, "type": "ordinal", "title": title, "axis": axis, "scale": scale}
+
+    drawn = []
+    everywhere = [{"x": one, "y": other} for one in xs for other in ys]
+    for number, (name, title) in enumerate(panels.items()):
+        mine = [row for row in rows if row["panel"] == name and _is_number(row, "value")]
+        cells = [row for row in mine if row["value"] > 0 or not log]
+        at = {
+            "x": along("x", xs, x_title),
+            "y": along("y", ys, None if number % columns else y_title),
+        }
+        drawn.append(
+            panel(
+                mark("rect", everywhere, at, color=GRID),
+                mark("rect", cells, at | {"color": colour}),
+                title=title,
+                width=width,
+                height=height,
+            )
+        )
+    return drawn
 
 
-def curves_png(
+def _in_order(values: Sequence[Any]) -> list[Any]:
+    """Different values: numbers rising, names as they come."""
+    found = list(dict.fromkeys(values))
+    return sorted(found) if all(isinstance(value, int | float) for value in found) else found
+
+
+_LOG_FROM_RATIO = 10
+_HIGHEST_LOSS = 1e4
+_ACCURACY_BOTTOMS = (98, 95, 90, 80, 50)
+_FEWEST_EPOCHS = 3
+_MOST_POINTS = 15
+
+
+def loss_axis(values: Sequence[float], *, title: str) -> Axis:
+    """An axis of losses: logarithmic if they span more than a factor of 10, else from 0.
+
+    What is above 10,000 nats, as just before a divergence, does not squeeze the rest.
+
+    Args:
+        values: All finite losses, in nats.
+        title: Without the unit.
+    """
+    positive = [value for value in values if value > 0]
+    low, high = min(positive, default=1.0), max(positive, default=1.0)
+    high = min(high, max(_HIGHEST_LOSS, low))
+    if high / low < _LOG_FROM_RATIO:
+        return Axis(title=f"{title} (nats)", low=0.0, high=1.1 * high if positive else 1.0)
+    margin = (high / low) ** 0.05
+    return Axis(title=f"{title} (nats, log scale)", low=low / margin, high=high * margin, log=True)
+
+
+def accuracy_bottom(found: pd.DataFrame, *, targets: Sequence[float]) -> float:
+    """Where an axis of accuracies that ends at 100 % begins, in percent.
+
+    It shows all targets, and all seeds in the second half of the epochs; what happens before may
+    lie below. With less than three epochs it begins at 0.
+
+    Args:
+        found: Bands of the accuracy, as fractions.
+        targets: In (0, 1].
+    """
+    lows = [100 * target for target in targets]
+    for _, band in found.groupby(list(ARM_COLUMNS), sort=False):
+        last = int(band["epoch"].max())
+        if last < _FEWEST_EPOCHS:
+            return 0.0
+        lows += list(100 * band.loc[band["epoch"] >= last / 2, "low"])
+    lowest = min(lows, default=0.0)
+    lowest -= 0.1 * (100 - lowest)
+    return next((float(bottom) for bottom in _ACCURACY_BOTTOMS if bottom <= lowest), 0.0)
+
+
+def curves(
     rows: pd.DataFrame,
     *,
     targets: Sequence[float],
     title: str,
     styles: Mapping[str, ArmStyle] | None = None,
-) -> bytes:
-    """Return the picture as the content of a PNG file; see `curves_figure`."""
-    buffer = io.BytesIO()
-    with picture_style():
-        figure = curves_figure(rows, targets=targets, title=title, styles=styles)
-        figure.savefig(buffer, format="png", metadata={"Title": title})
-    return buffer.getvalue()
-
-
-def curves_figure(
-    rows: pd.DataFrame,
-    *,
-    targets: Sequence[float],
-    title: str,
-    styles: Mapping[str, ArmStyle] | None = None,
-) -> Figure:
-    """Draw the loss on the left and the validation accuracy on the right.
+) -> Chart:
+    """Loss on the left and validation accuracy on the right, by epoch.
 
     A line is the median over the seeds of an arm, its band goes from the lowest to the highest. A
     network that diverges is in both up to its last finite epoch, which a cross marks.
@@ -426,166 +885,109 @@ def curves_figure(
         title: What the picture shows, in words.
         styles: Looks by arm label (`bninit.arms.arm_labels`); by order if not given.
     """
-    from matplotlib.figure import Figure
+    keys = list(dict.fromkeys(zip(map(str, rows["name"]), map(str, rows["arm"]), strict=True)))
+    labels = arm_labels(keys)
+    styles = styles or arm_styles([labels[key] for key in keys])
+    styles = {labels[key]: styles[labels[key]] for key in keys}
 
-    with picture_style():
-        figure = Figure(figsize=(10.5, 4.9), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        figure.suptitle(
-            textwrap.fill(title, 100), x=0.01, horizontalalignment="left", weight="bold"
-        )
-        arms = _arms(rows)
-        if styles is None:
-            styles = assign_styles(list(arms))
-        _loss_panel(left, arms, styles)
-        _accuracy_panel(right, arms, styles, targets)
-        last = int(rows["epoch"].max()) if len(rows) else 0
-        for axes in (left, right):
-            mark_epochs(axes, last_epoch=last)
-        add_legend(figure, arms, styles)
-    return figure
+    def with_labels(table: pd.DataFrame) -> pd.DataFrame:
+        named = zip(map(str, table["name"]), map(str, table["arm"]), strict=True)
+        return table.assign(label=[labels[key] for key in named])
 
-
-def _arms(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of each arm by its label, in the order of first appearance."""
-    parts = [
-        ((str(name), str(arm)), part)
-        for (name, arm), part in rows.groupby(list(ARM_COLUMNS), sort=False)
-    ]
-    labels = arm_labels([key for key, _ in parts])
-    return {labels[key]: part for key, part in parts}
-
-
-def _loss_panel(
-    axes: Axes, arms: Mapping[str, pd.DataFrame], styles: Mapping[str, ArmStyle]
-) -> None:
-    axes.set_title("Loss: lower is better")
-    shown = []
-    for label, rows in arms.items():
-        finite = finite_rows(rows)
-        shown += [*finite["train_loss"], *finite["val_loss"]]
-        style = styles[label]
-        _line(axes, bands(rows, "train_loss"), style, line_style=TRAINING, marker="")
-        _line(axes, bands(rows, "val_loss"), style, line_style="-", marker=marker_of(arms, style))
-    low, high, is_log = loss_limits(shown)
-    if is_log:
-        set_log_scale(axes, num_decades=math.log10(high / low))
-    axes.set_ylim(low, high)
-    _crosses(axes, arms, "val_loss", styles)
-    unit = "nats, log scale" if is_log else "nats"
-    axes.set_ylabel(f"mean cross-entropy per image ({unit})")
-    guessing = math.log(NUM_CLASSES)
-    if low < guessing < high:
-        label_lines(axes, {guessing: "guessing"}, line_style=_GUESSING)
-    if not shown:
-        _say_nothing(axes)
-
-
-def _accuracy_panel(
-    axes: Axes,
-    arms: Mapping[str, pd.DataFrame],
-    styles: Mapping[str, ArmStyle],
-    targets: Sequence[float],
-) -> None:
-    axes.set_title("Validation accuracy: higher is better")
-    axes.set_ylabel("validation images classified correctly (%)")
-    axes.yaxis.set_major_formatter("{x:g}")
-    all_bands = {label: _in_percent(bands(rows, "val_accuracy")) for label, rows in arms.items()}
-    bottom = accuracy_bottom(list(all_bands.values()), targets=targets)
-    for label, band in all_bands.items():
-        style = styles[label]
-        _line(axes, band, style, line_style="-", marker=marker_of(arms, style))
-    axes.set_ylim(bottom, 100 + 0.02 * (100 - bottom))
-    _crosses(axes, arms, "val_accuracy", styles, factor=100)
-    guides = {100 * target: f"target {text.target_percent(target)}" for target in targets}
-    label_lines(axes, guides, line_style="-")
+    rows = with_labels(rows)
+    seeds = rows.groupby("label", sort=False)["seed"].nunique().to_dict()
+    finite, lost = finite_rows(rows), last_before_divergence(rows)
+    accuracy = bands(rows, "val_accuracy")
+    bottom = accuracy_bottom(accuracy, targets=targets)
+    epochs = Axis(title="epochs of training (0: before training)", whole=True)
+    epochs = epochs.over([0, *rows["epoch"], 1])
+    axes = {
+        "loss": loss_axis(
+            [*finite["train_loss"], *finite["val_loss"]], title="mean cross-entropy per image"
+        ),
+        "accuracy": Axis(
+            title="validation images classified correctly (%)",
+            low=bottom,
+            high=100 + 0.02 * (100 - bottom),
+        ),
+    }
+    guides = {100 * target: f"target {words.target_percent(target)}" for target in targets}
     if bottom == 0:
-        label_lines(axes, {100 / NUM_CLASSES: "guessing"}, line_style=_GUESSING)
-    else:
-        remark = axes.text(
-            *(0.98, 0.03, _remark_on_axis(all_bands, bottom)),
-            transform=axes.transAxes,
-            horizontalalignment="right",
-            fontsize=8.5,
-            color=GUIDE_COLOUR,
-            zorder=4,
-            bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 2},
-        )
-        remark.set_in_layout(False)
-    if not any(len(band) for band in all_bands.values()):
-        _say_nothing(axes)
+        guides[100 / NUM_CLASSES] = "guessing"
+    names = {label: f"{label} ({words.plural(seeds[label], 'seed')})" for label in styles}
 
+    def drawn(column: str, axis: str, **more: Any) -> Chart:
+        factor = 100 if axis == "accuracy" else 1
+        tidy = [
+            {"arm": row["label"], "x": row["epoch"], "y": factor * row["median"]}
+            | {end: factor * row[end] for end in ("low", "high")}
+            for row in with_labels(bands(rows, column)).to_dict("records")
+        ]
+        return lines(tidy, x=epochs, y=axes[axis], styles=styles, height=300, **more)
 
-def _line(axes: Axes, band: pd.DataFrame, style: ArmStyle, *, line_style: Any, marker: str) -> None:
-    if band.empty:
-        return
-    num_epochs = len(band)
-    if marker == "" and num_epochs == 1:
-        marker = "o"
-    axes.plot(
-        band["epoch"],
-        band["median"],
-        color=style.colour,
-        linestyle=line_style,
-        marker=marker,
-        markevery=max(1, num_epochs // MAX_EPOCHS_WITH_DOTS),
+    def lost_at(column: str, axis: str) -> Chart:
+        factor = 100 if axis == "accuracy" else 1
+        at = [
+            {"arm": row["label"], "x": row["epoch"], "y": factor * row[column]}
+            for row in lost.to_dict("records")
+        ]
+        return crosses(at, x=epochs, y=axes[axis], styles=styles, names=names)
+
+    solid: dict[str, Any] = {"dash": DASHES[0], "names": names}
+    left = panel(
+        drawn("train_loss", "loss", marks="line", dash=DASHED, names=names),
+        drawn(
+            *("val_loss", "loss"),
+            guides={math.log(NUM_CLASSES): "guessing"},
+            **solid,
+        ),
+        lost_at("val_loss", "loss"),
+        title="Loss: lower is better",
+        height=300,
     )
-    if (band["n"] > 1).any():
-        axes.fill_between(
-            band["epoch"],
-            band["low"],
-            band["high"],
-            color=style.colour,
-            alpha=BAND_OPACITY,
-            linewidth=0,
-        )
+    right = panel(
+        drawn(
+            *("val_accuracy", "accuracy"),
+            guides=guides,
+            **solid,
+        ),
+        lost_at("val_accuracy", "accuracy"),
+        title="Validation accuracy: higher is better",
+        height=300,
+    )
+    note = "Solid: validation. Dashed: training."
+    if max(seeds.values(), default=1) > 1:
+        note += " Lines: median of the seeds. Bands: lowest to highest seed."
+    if len(lost):
+        note += f" Cross: diverged after this epoch ({words.of(len(lost), sum(seeds.values()))})."
+    if bottom > 0:
+        note += f" {_hidden(accuracy, bottom)}"
+    return page([left, right], title=title, note=note)
 
 
-def _crosses(
-    axes: Axes,
-    arms: Mapping[str, pd.DataFrame],
-    column: str,
-    styles: Mapping[str, ArmStyle],
-    *,
-    factor: float = 1,
-) -> None:
-    """Marks where networks were last seen, at the edge where that is off the axis."""
-    low, high = axes.get_ylim()
-    for label, rows in arms.items():
-        last = last_before_divergence(rows)
-        if len(last):
-            axes.plot(
-                last["epoch"],
-                (last[column] * factor).clip(low, high),
-                color=styles[label].colour,
-                clip_on=False,
-                zorder=5,
-                **CROSS,
-            )
-
-
-def _in_percent(band: pd.DataFrame) -> pd.DataFrame:
-    return band.assign(**{column: 100 * band[column] for column in ("median", "low", "high")})
-
-
-def _remark_on_axis(all_bands: Mapping[str, pd.DataFrame], bottom: float) -> str:
-    """Says what the axis hides."""
-    below = [
-        (int(epoch), float(low))
-        for band in all_bands.values()
-        for epoch, low in zip(band["epoch"], band["low"], strict=True)
-        if low < bottom
-    ]
-    said = f"Axis begins at {bottom:g} %."
-    if not below:
+def _hidden(found: pd.DataFrame, bottom: float) -> str:
+    """What an axis of accuracies that begins above 0 hides."""
+    below = found[100 * found["low"] < bottom]
+    said = f"The axis begins at {bottom:g} %."
+    if below.empty:
         return said
-    last, lowest = max(epoch for epoch, _ in below), min(low for _, low in below)
-    if last == 0:
-        return f"{said}\nBelow it: epoch 0 ({lowest:.1f} %)."
-    return f"{said}\nBelow it: up to epoch {last}\n(from {lowest:.1f} %)."
+    lowest, last = 100 * below["low"].min(), int(below["epoch"].max())
+    when = "epoch 0" if last == 0 else f"up to epoch {last}"
+    return f"{said} Below it: {when} (from {lowest:.1f} %)."
 
 
-def _say_nothing(axes: Axes) -> None:
-    axes.text(
-        0.5, 0.5, "nothing finite on record", transform=axes.transAxes, ha="center", va="center"
+def crosses(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    x: Axis,
+    y: Axis,
+    styles: Mapping[str, ArmStyle],
+    names: Mapping[str, str] | None = None,
+) -> Chart:
+    """Crosses where networks diverged (``arm``, ``x``, ``y``), at the edge where that is beyond."""
+    low, high = y.ends
+    inside = [{**row, "y": min(max(row["y"], low), high)} for row in rows]
+    at = {"x": x.x("x"), "y": y.y("y")} | look(styles, names=names)
+    return mark(
+        "point", inside, at, shape=CROSS, size=110, strokeWidth=2.4, filled=False, opacity=1
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.console import Console
 
 from bninit.errors import UserError
-from bninit.show.tables import RunPage, RunRow, run_panel, runs_table
+from bninit.show.old_tables import RunPage, RunRow, run_panel, runs_table
 
 if TYPE_CHECKING:
     from bninit.store import Run

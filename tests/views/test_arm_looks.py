@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bninit.show.charts import PLACEMENT_COLOURS
+from bninit.show.old_charts import PLACEMENT_COLOURS
 from bninit.verbs.study.expand import StudyArm, expand
 from bninit.verbs.study.load import study_from_dict
 from bninit.verbs.study.pictures import (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     accuracy_bottom,
     label_lines,
     loss_limits,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import imread
 
 from bninit.arms import arms_of
-from bninit.show.charts import PLACEMENT_COLOURS
+from bninit.show.old_charts import PLACEMENT_COLOURS
 from bninit.verbs.compare.compare import Comparison, compare_arms
 from bninit.verbs.compare.pictures import differences_figure, pictures, styles_of, times_figure
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bninit.errors import StoreError
-from bninit.show.charts import BLUE, assign_styles, curves_figure, curves_png, draw_curves
+from bninit.show.old_charts import BLUE, assign_styles, curves_figure, curves_png, draw_curves
 
 NAN = math.nan
 TARGETS = (0.95, 0.97, 0.98)
@@ -243,7 +243,7 @@ def test_the_callers_settings_neither_show_nor_change() -> None:
 def test_drawing_leaves_pyplot_and_its_figures_alone() -> None:
     code = (
         "import sys, pandas as pd\n"
-        "from bninit.show.charts import curves_png\n"
+        "from bninit.show.old_charts import curves_png\n"
         "row = dict(name='a', arm='b', seed=0, epoch=0, train_loss=1., val_loss=1., "
         "val_accuracy=.5)\n"
         "curves_png(pd.DataFrame([row]), targets=[.9], title='t')\n"

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bninit.show.charts import assign_styles
+from bninit.show.old_charts import assign_styles
 from bninit.verbs.landscape.landscape import Landscape, LandscapeRun
 from bninit.verbs.landscape.pictures import gradient_figure, lines_figure, pictures, planes_figure
 from bninit.verbs.landscape.tables import csv_texts, json_text, number, print_landscape

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bninit.show.tables import Column, Grid, WideOrNarrow, pairs
+from bninit.show.old_tables import Column, Grid, WideOrNarrow, pairs
 
 COLUMNS = [
     Column(header="name"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     BLACK,
     BLUE,
     COLOURS,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bninit.show.charts import LINE_STYLES, MARKERS
+from bninit.show.old_charts import LINE_STYLES, MARKERS
 from bninit.verbs.study.pictures import Drawing, Scale, dash_of, scale_over, tick_labels
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from bninit.nets.architecture import Architecture, parameter_rows
-from bninit.show.tables import RunPage, RunRow, parameter_table, run_panel, runs_table
+from bninit.show.old_tables import RunPage, RunRow, parameter_table, run_panel, runs_table
 
 
 def shown(what: RenderableType, *, width: int = 120) -> str:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bninit.show.charts import BLUE, GUIDE_COLOUR, VERMILLION, picture_style
+from bninit.show.old_charts import BLUE, GUIDE_COLOUR, VERMILLION, picture_style
 from bninit.verbs.bench.tables import machine_line
 
 if TYPE_CHECKING:

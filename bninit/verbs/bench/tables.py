@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid
+from bninit.show.old_tables import Column, Grid
 from bninit.verbs.bench.baselines import LOADER, PLAIN
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bninit.metrics import Metric
 from bninit.show import words as text
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     GUIDE_COLOUR,
     ArmStyle,
     assign_styles,

@@ -17,7 +17,7 @@ from rich.text import Text
 from bninit.arms import setting_text, short_names
 from bninit.metrics import METRICS, Metric
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid, stacked
+from bninit.show.old_tables import Column, Grid, stacked
 from bninit.stats import Spread
 from bninit.verbs.compare.compare import (
     FIGURES,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     GUIDE_COLOUR,
     ArmStyle,
     assign_styles,

@@ -14,7 +14,7 @@ from rich.text import Text
 from bninit.config import leaf_values
 from bninit.nets.initialisers import SCHEMES
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid, parameter_table
+from bninit.show.old_tables import Column, Grid, parameter_table
 from bninit.verbs.explain.explain import (
     MANY_DEAD,
     MANY_SATURATED,

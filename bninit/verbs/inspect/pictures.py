@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     BLUE,
     BLUISH_GREEN,
     GUIDE_COLOUR,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid
+from bninit.show.old_tables import Column, Grid
 from bninit.verbs.inspect.inspect import MAPS, Insides, mode_rows, summary_rows
 from bninit.verbs.landscape.tables import number
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bninit.show import words as text
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     GUIDE_COLOUR,
     ArmStyle,
     assign_styles,

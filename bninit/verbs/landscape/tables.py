@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid
+from bninit.show.old_tables import Column, Grid
 from bninit.verbs.landscape.landscape import Landscape, summary_rows
 
 if TYPE_CHECKING:

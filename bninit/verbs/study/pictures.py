@@ -14,7 +14,7 @@ import numpy as np
 
 from bninit.config.identity import value_label
 from bninit.show import words as text
-from bninit.show.charts import (
+from bninit.show.old_charts import (
     BLUISH_GREEN,
     COLOURS,
     LINE_STYLES,

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from bninit.config.identity import value_label
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid, pairs, stacked
+from bninit.show.old_tables import Column, Grid, pairs, stacked
 from bninit.verbs.study import words as claim_words
 from bninit.verbs.study.decide import Verdict
 from bninit.verbs.study.words import seeds_label, seeds_phrase, value_names

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bninit.arms import ArmSummary, TargetSummary, summarise_arms
 from bninit.show import words as text
-from bninit.show.tables import Column, Grid, WideOrNarrow, block, pairs, stacked
+from bninit.show.old_tables import Column, Grid, WideOrNarrow, block, pairs, stacked
 from bninit.store.names import CURVES, arm_folder
 
 if TYPE_CHECKING:

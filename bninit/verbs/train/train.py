@@ -87,7 +87,7 @@ def train(
 
 def draw_arm(runs_dir: Path, config: Config) -> Path:
     """Draws the curves of all runs of an arm into its folder; returns the picture's path."""
-    from bninit.show.charts import assign_styles, draw_curves
+    from bninit.show.old_charts import assign_styles, draw_curves
 
     folder = arm_folder(runs_dir, config)
     path = folder / CURVES
