@@ -54,6 +54,9 @@ def explain(
         seeds=None if seeds is None else parse_seeds(seeds),
         data_dir=data_dir,
     )
-    print_explanations(found, as_json=as_json)
+    if as_json:
+        typer.echo(explanations.explanations_json(found), nl=False)
+    else:
+        print_explanations(found)
     folder = explanations.keep_explanations(found, runs_dir=runs_dir, name=name)
     typer.echo(f"picture and figures: {folder}", err=True)

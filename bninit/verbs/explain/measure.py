@@ -1,7 +1,8 @@
-"""Networks as a training would start them, and what flows through them on a mini-batch."""
+"""Signals, gradients and units of networks before training: mean-field theory and measurement."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,92 +16,221 @@ from torch import Tensor
 from bninit.config import Config
 from bninit.data.load import Data, load
 from bninit.engines.plan import initialisation_of
-from bninit.nets.architecture import PRE
+from bninit.nets.architecture import NONE, POST, PRE, Architecture, ParameterRow, parameter_rows
+from bninit.nets.initialisers import Law, bias_law, weight_law
 from bninit.nets.layers import cross_entropy
 from bninit.nets.signals import LayerSignals, distinct_units, read_signals
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import LSUV_BATCH, draw_start, stack
 from bninit.store.networks import architecture_of, dtype_of
+from bninit.theory.batch_norm import gradient_growth
+from bninit.theory.layers import Signal
+from bninit.theory.mean_field import (
+    chi,
+    critical_weight,
+    depth_scale,
+    fixed_point,
+    mean_square,
+    next_q,
+)
+from bninit.theory.prediction import LayerLaws, LayerPrediction, predict
 from bninit.training.seeding import bias_draws, weight_draws
 from bninit.training.signal_statistics import dead_fraction, saturated_fraction
 
 Floats = npt.NDArray[np.float64]
 
 MOST_EXAMPLES = 128
-"""Examples of the mini-batch that is looked at, where training has more."""
+"""Largest mini-batch to look at."""
+
+VANISHING = 0.1
+"""A gradient that falls below this fraction of its size on its way back vanishes."""
+
+_ROUNDING = 1e-7
+"""Gradients below this fraction of the output layer's are rounding errors."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerReading:
-    """What was read of one linear layer and what follows it; arrays are (replica,).
-
-    Where a network's numbers overflow, they are inf or NaN.
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One number of a layer; None where it is not finite or unknown.
 
     Attributes:
-        weight_mean: Of the drawn weights.
-        weight_sd: Of the drawn weights.
-        bias_mean: Of the drawn biases; None for a layer without.
-        bias_sd: Of the drawn biases; None for a layer without.
-        linear: Mean square of the linear output, over units and examples.
-        norm: Mean square of batch norm's output; None without one.
-        activation: Mean square of the activation's output; None in the output layer.
-        gradient: Mean square of the gradient with respect to the linear output.
-        weight_gradient: Mean square of the gradient with respect to the weights.
-        distinct_units: Different units of a hidden layer; None in the output layer.
-        dead: Fraction of units whose activation is the same for every example.
-        saturated: Fraction of units and examples where the activation is all but flat.
+        predicted: By theory, for wide layers.
+        measured: Geometric mean over the networks; 0 where one of them has 0.
+        low: Lowest of the networks.
+        high: Highest of the networks.
     """
 
-    weight_mean: Floats
-    weight_sd: Floats
-    bias_mean: Floats | None
-    bias_sd: Floats | None
-    linear: Floats
-    norm: Floats | None
-    activation: Floats | None
-    gradient: Floats
-    weight_gradient: Floats
-    distinct_units: list[int] | None
-    dead: Floats | None
-    saturated: Floats | None
+    predicted: float | None
+    measured: float | None
+    low: float | None
+    high: float | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StartReading:
-    """What was read of the networks of one config.
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The distribution of a layer's weights or biases, and moments of what was drawn from it."""
+
+    law: str
+    mean: float
+    sd: float
+    limit: float | None
+    drawn_mean: float
+    drawn_sd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One linear layer and what follows it.
 
     Attributes:
-        seeds: Of the networks.
-        num_examples: Of the mini-batch, the first ones of the training set.
-        loss: Mean over the mini-batch, in nats, (replica,).
-        inputs: What the first linear layer reads, (feature, example).
-        lsuv_inputs: The same of images on which ``lsuv`` measures.
-        output_gradients: Gradient of the mean loss with respect to the logits, (replica, class,
-            example).
+        name: ``hidden 3`` or ``output``.
+        fan_in: Units that it reads.
+        fan_out: Its units.
+        weights: Their distribution.
+        biases: Their distribution; None for a layer without.
+        linear: Mean square of the linear output.
+        norm: Mean square of batch norm's output; None without.
+        activation: Mean square of the activations; None in the output layer.
+        gradient: SD about 0 of the gradient of one example's loss with respect to the linear
+            output.
+        weight_gradient: SD about 0 of the gradient of the mini-batch's mean loss with respect to
+            the weights.
+        distinct_units: Units that are not duplicates, fewest of the networks; None in the output
+            layer, as what follows.
+        dead_fraction: Units with equal activations for all examples, mean of the networks.
+        saturated_fraction: Activations where the slope is almost 0, mean of the networks.
+    """
+
+    name: str
+    fan_in: int
+    fan_out: int
+    weights: Drawn
+    biases: Drawn | None
+    linear: Quantity
+    norm: Quantity | None
+    activation: Quantity | None
+    gradient: Quantity
+    weight_gradient: Quantity
+    distinct_units: int | None
+    dead_fraction: float | None
+    saturated_fraction: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """How a quantity changes over hidden layers, from the first one to the last (1-based).
+
+    Attributes:
+        first: Where it starts.
+        last: Where it ends.
+        measured: Factor per layer; None where an end is 0 or not finite.
+        predicted: The same by theory.
+        num_layers: Layers passed.
+        total: Measured factor over all of them.
+    """
+
+    first: int
+    last: int
+    measured: float | None
+    predicted: float | None
+    num_layers: int
+    total: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """Mean-field prediction for many equal hidden layers.
+
+    Attributes:
+        weight: fan_in times the variance of a weight.
+        q: Mean square of the pre-activations in the limit; inf where it grows without bound.
+        chi: Factor per layer on the gradient's mean square, backward.
+        depth: Layers over which that changes by e; inf where it does not.
+        large_batch_chi: chi in the limit of large batches, with batch norm before the activation.
+    """
+
+    weight: float
+    q: float
+    chi: float
+    depth: float
+    large_batch_chi: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """Critical initialisation: gradients neither vanish nor explode, without batch norm.
+
+    Attributes:
+        weight: fan_in times the variance of the weights; None where none does it.
+        scheme: A scheme with that variance, with `gain`.
+        gain: Of the scheme.
+    """
+
+    weight: float | None
+    scheme: str | None
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A config before training; the fields are the keys of ``explain.json``.
+
+    Attributes:
+        name: Of the config, with its arm id if several have the name.
+        config: The config.
+        seeds: One network for each.
+        num_examples: In the mini-batch.
+        input_mean_square: Of what the first linear layer reads.
+        loss: Mean over networks, nats; None where it is not finite.
         layers: From the first to the output.
+        parameters: Counts by layer.
+        gradient_per_layer: SD of the gradient from the last hidden layer back to the first, or
+            under batch norm to the second (the first divides by the SD of images); None for too
+            few layers.
+        signal_per_layer: Mean square of the activations, forward over the same layers.
+        outlook: Prediction for many such layers; None where theory does not apply.
+        advice: Critical initialisation of the activation.
+        is_symmetric: Whether each hidden layer of several units acts as one unit.
+        has_no_gradient: Whether nothing but rounding reaches the hidden layers.
+        gradient_fate: ``vanishes``, ``explodes`` or ``holds`` over the layers.
+        overflow: First layer with numbers beyond the precision, if any.
     """
 
+    name: str
+    config: Config
     seeds: tuple[int, ...]
     num_examples: int
-    loss: Floats
-    inputs: Floats
-    lsuv_inputs: Floats
-    output_gradients: Floats
-    layers: tuple[LayerReading, ...]
+    input_mean_square: float
+    loss: float | None
+    layers: tuple[Layer, ...]
+    parameters: tuple[ParameterRow, ...]
+    gradient_per_layer: Trend | None
+    signal_per_layer: Trend | None
+    outlook: Outlook | None
+    advice: Advice
+    is_symmetric: bool
+    has_no_gradient: bool
+    gradient_fate: str | None
+    overflow: str | None
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """The hidden layers."""
+        return self.layers[:-1]
 
 
-def read_start(
-    config: Config, *, seeds: Sequence[int], data_dir: Path | None = None
-) -> StartReading:
-    """Draws a config's networks and passes a mini-batch through them, on the CPU.
+def explain_start(
+    config: Config, *, seeds: Sequence[int], name: str, data_dir: Path | None = None
+) -> Explanation:
+    """Draw the networks with which training starts, and pass a mini-batch through them on the CPU.
 
-    The networks are those that a training of the config starts with. The mini-batch are the first
-    images of the training set, as many as there are in a training step, 128 at most; the batch
-    norm of a network is in training mode.
+    The mini-batch is the first images of the training set, as many as in a training step but at
+    most `MOST_EXAMPLES`. Batch norm is in training mode.
 
     Args:
-        config: Any; its number of epochs and so on do not matter.
-        seeds: One for each network.
+        config: Any.
+        seeds: One network for each.
+        name: Of the explanation.
         data_dir: Folder searched first for data sets.
 
     Raises:
@@ -113,20 +243,48 @@ def read_start(
         scale=config.data.scale,
         dtype=dtype_of(config),
     )
+    architecture = architecture_of(config)
     network = _draw(config, seeds, data)
     num_examples = min(config.train.batch_size, MOST_EXAMPLES)
-    x = data.train_x[:num_examples].T.expand(len(seeds), -1, -1)
     labels = data.train_y[:num_examples].expand(len(seeds), -1)
-    signals = read_signals(network, x, labels)
-    loss, _ = cross_entropy(signals[-1].linear_out, labels)
-    return StartReading(
+    signals = read_signals(
+        network, data.train_x[:num_examples].T.expand(len(seeds), -1, -1), labels
+    )
+    inputs = _numbers(signals[0].linear_in[0])
+    laws = _laws(config, architecture)
+    predicted = _predicted(config, laws, signals, lsuv_inputs=_lsuv_inputs(network, data))
+    distinct = np.array([distinct_units(network.state(i)) for i in range(len(seeds))])
+    layers = tuple(
+        _layer(network, law, of_layer, theory, distinct, num_examples=num_examples)
+        for law, of_layer, theory in zip(laws, signals, predicted, strict=True)
+    )
+    hidden, near = layers[:-1], 1 if architecture.placement == NONE else 2
+    gradient = _trend([layer.gradient for layer in hidden], first=len(hidden), last=near)
+    no_gradient = _has_no_gradient(layers)
+    wide = [layer for layer in hidden if layer.fan_out > 1]
+    return Explanation(
+        name=name,
+        config=config,
         seeds=tuple(seeds),
         num_examples=num_examples,
-        loss=_numbers(loss),
-        inputs=_numbers(signals[0].linear_in[0]),
-        lsuv_inputs=_lsuv_inputs(network, data),
-        output_gradients=_numbers(signals[-1].linear_grad),
-        layers=_layers(network, signals),
+        input_mean_square=float((inputs**2).mean()),
+        loss=_finite(_numbers(cross_entropy(signals[-1].linear_out, labels)[0]).mean()),
+        layers=layers,
+        parameters=tuple(parameter_rows(architecture)),
+        gradient_per_layer=gradient,
+        signal_per_layer=_trend(
+            [layer.activation for layer in hidden], first=near, last=len(hidden)
+        ),
+        outlook=outlook_of(
+            architecture,
+            laws[1] if len(laws) > 2 else laws[0],
+            batch_size=config.train.batch_size,
+        ),
+        advice=advice_for(config.model.activation),
+        is_symmetric=bool(wide) and all(layer.distinct_units == 1 for layer in wide),
+        has_no_gradient=no_gradient,
+        gradient_fate=None if no_gradient else _fate(gradient),
+        overflow=_overflow(layers, signals),
     )
 
 
@@ -147,66 +305,236 @@ def _draw(config: Config, seeds: Sequence[int], data: Data) -> StackedMLP:
 
 
 def _lsuv_inputs(network: StackedMLP, data: Data) -> Floats:
+    """What the first linear layer reads of the images on which ``lsuv`` measures."""
     x = data.train_x[:LSUV_BATCH].T[None]
     if network.architecture.input_norm:
         x = network.select([0]).layers[0].forward(x, training=True)
     return _numbers(x[0, :, :MOST_EXAMPLES])
 
 
-def _layers(network: StackedMLP, signals: Sequence[LayerSignals]) -> tuple[LayerReading, ...]:
-    tensors = network.tensors()
-    places = {kind: str(place) for place, kind in enumerate(network.architecture.kinds())}
-    counts = [distinct_units(network.state(i)) for i in range(network.num_replicas)]
-    found = []
-    for one in signals:
-        name = places["linear", one.layer]
-        weight, bias = tensors[f"{name}.weight"], tensors.get(f"{name}.bias")
-        is_output = one.activation_out is None
-        found.append(
-            LayerReading(
-                weight_mean=_mean(weight),
-                weight_sd=_sd(weight),
-                bias_mean=None if bias is None else _mean(bias),
-                bias_sd=None if bias is None else _sd(bias),
-                linear=_mean_square(one.linear_out),
-                norm=None if one.norm_out is None else _mean_square(one.norm_out),
-                activation=None if one.activation_out is None else _mean_square(one.activation_out),
-                gradient=_mean_square(one.linear_grad),
-                weight_gradient=_mean_square(one.weight_grad),
-                distinct_units=None if is_output else [own[one.layer - 1] for own in counts],
-                dead=None if one.activation_out is None else _dead(one.activation_out),
-                saturated=_saturated(network, one),
-            )
+def _laws(config: Config, architecture: Architecture) -> list[LayerLaws]:
+    init = config.model.init
+    keys = ("gain", "std", "limit", "value", "truncated")
+    given = {key: getattr(init, key) for key in keys if getattr(init, key) is not None}
+    of_bias = {key: getattr(init.bias, key) for key in ("std", "limit", "value")}
+    return [
+        LayerLaws(
+            fan_in=fan_in,
+            fan_out=fan_out,
+            weight=weight_law(init.scheme, fan_in=fan_in, fan_out=fan_out, **given),
+            bias=bias_law(init.bias.scheme, fan_in=fan_in, fan_out=fan_out, **of_bias)
+            if architecture.has_bias(number)
+            else None,
         )
-    return tuple(found)
+        for number, (fan_in, fan_out) in enumerate(architecture.fans(), start=1)
+    ]
 
 
-def _dead(outputs: Tensor) -> Floats:
-    return _numbers(dead_fraction(outputs))
+def _predicted(
+    config: Config,
+    laws: Sequence[LayerLaws],
+    signals: Sequence[LayerSignals],
+    *,
+    lsuv_inputs: Floats,
+) -> Sequence[LayerPrediction | None]:
+    errors = _numbers(signals[-1].linear_grad)
+    try:
+        with np.errstate(all="ignore"):
+            return predict(
+                architecture_of(config),
+                laws,
+                inputs=_signal(_numbers(signals[0].linear_in[0])),
+                output_gradient=np.einsum("rkb,rkc->bc", errors, errors) / errors[:, :, 0].size,
+                lsuv_gain=config.model.init.gain,
+                lsuv_inputs=_signal(lsuv_inputs),
+            )
+    except OverflowError:
+        return [None] * len(laws)
 
 
-def _saturated(network: StackedMLP, one: LayerSignals) -> Floats | None:
-    if one.activation_out is None:
-        return None
-    inputs = one.linear_out
-    if network.architecture.placement == PRE and one.norm_out is not None:
-        inputs = one.norm_out
-    name = network.architecture.activation
-    return _numbers(saturated_fraction(inputs, one.activation_out, activation=name))
+def _signal(x: Floats) -> Signal:
+    return Signal(x.mean(axis=0), x.T @ x / len(x))
+
+
+def _layer(
+    network: StackedMLP,
+    law: LayerLaws,
+    signals: LayerSignals,
+    theory: LayerPrediction | None,
+    distinct: npt.NDArray[np.int64],
+    *,
+    num_examples: int,
+) -> Layer:
+    def forward(key: str, values: Tensor) -> Quantity:
+        return _quantity(getattr(theory, key, None), _mean_square(values))
+
+    def backward(key: str, values: Tensor, scale: float) -> Quantity:
+        square: float | None = getattr(theory, key, None)
+        root = None if square is None or square < 0 else math.sqrt(square) * scale
+        return _quantity(root, np.sqrt(_mean_square(values)) * scale)
+
+    architecture, tensors = network.architecture, network.tensors()
+    place = list(architecture.kinds()).index(("linear", signals.layer))
+    outputs, normed = signals.activation_out, signals.norm_out
+    units, dead, saturated = None, None, None
+    if outputs is not None:
+        units = int(distinct[:, signals.layer - 1].min())
+        dead = _finite(_numbers(dead_fraction(outputs)).mean())
+        inputs = normed if architecture.placement == PRE else None
+        inputs = signals.linear_out if inputs is None else inputs
+        of_each = saturated_fraction(inputs, outputs, activation=architecture.activation)
+        saturated = _finite(_numbers(of_each).mean())
+    return Layer(
+        name="output" if outputs is None else f"hidden {signals.layer}",
+        fan_in=law.fan_in,
+        fan_out=law.fan_out,
+        weights=_drawn(law.weight, tensors[f"{place}.weight"]),
+        biases=None if law.bias is None else _drawn(law.bias, tensors[f"{place}.bias"]),
+        linear=forward("linear", signals.linear_out),
+        norm=None if normed is None else forward("norm", normed),
+        activation=None if outputs is None else forward("activation", outputs),
+        gradient=backward("gradient", signals.linear_grad, num_examples),
+        weight_gradient=backward("weight_gradient", signals.weight_grad, 1.0),
+        distinct_units=units,
+        dead_fraction=dead,
+        saturated_fraction=saturated,
+    )
+
+
+def _drawn(law: Law, values: Tensor) -> Drawn:
+    flat = values.double().flatten(1)
+    means, sds = _numbers(flat.mean(dim=1)), _numbers(flat.std(dim=1, correction=0))
+    mean, square = float(means.mean()), float((sds**2 + means**2).mean())
+    return Drawn(
+        law=law.text,
+        mean=law.mean,
+        sd=law.sd,
+        limit=law.limit,
+        drawn_mean=mean,
+        drawn_sd=math.sqrt(max(square - mean**2, 0.0)),
+    )
 
 
 def _mean_square(values: Tensor) -> Floats:
+    """Over units (or weights) and examples, (replica,); inf or NaN where numbers overflow."""
     return _numbers(values.double().flatten(1).square().mean(dim=1))
-
-
-def _mean(values: Tensor) -> Floats:
-    return _numbers(values.double().flatten(1).mean(dim=1))
-
-
-def _sd(values: Tensor) -> Floats:
-    return _numbers(values.double().flatten(1).std(dim=1, correction=0))
 
 
 def _numbers(values: Tensor) -> Floats:
     found: Floats = values.double().numpy()
     return found
+
+
+def _quantity(predicted: float | None, values: Floats) -> Quantity:
+    measured = None
+    if np.isfinite(values).all():
+        zero = (values <= 0).any()
+        measured = 0.0 if zero else float(np.exp(np.log(values).mean()))
+    return Quantity(
+        predicted=_finite(predicted),
+        measured=measured,
+        low=_finite(values.min()),
+        high=_finite(values.max()),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _trend(along: Sequence[Quantity | None], *, first: int, last: int) -> Trend | None:
+    num_layers = abs(last - first)
+    if min(first, last) < 1 or max(first, last) > len(along) or num_layers == 0:
+        return None
+    begin, end = along[first - 1], along[last - 1]
+    if begin is None or end is None:
+        return None
+    measured = _per_layer(begin.measured, end.measured, num_layers)
+    return Trend(
+        first=first,
+        last=last,
+        measured=measured,
+        predicted=_per_layer(begin.predicted, end.predicted, num_layers),
+        num_layers=num_layers,
+        total=None if measured is None else measured**num_layers,
+    )
+
+
+def _per_layer(begin: float | None, end: float | None, num_layers: int) -> float | None:
+    if not begin or not end:
+        return None
+    return float(math.exp((math.log(end) - math.log(begin)) / num_layers))
+
+
+def _has_no_gradient(layers: Sequence[Layer]) -> bool:
+    """Whether the hidden layers have a gradient of 0 in theory, and of rounding errors measured."""
+    *hidden, output = [layer.gradient for layer in layers]
+    if not hidden or any(one.predicted != 0 for one in hidden):
+        return False
+    # Further down, large weights amplify rounding errors.
+    last = hidden[-1].measured
+    return last is not None and last <= _ROUNDING * (output.measured or 0.0)
+
+
+def _fate(gradient: Trend | None) -> str | None:
+    if gradient is None or gradient.total is None:
+        return None
+    if gradient.total < VANISHING:
+        return "vanishes"
+    return "explodes" if gradient.total > 1 / VANISHING else "holds"
+
+
+def _overflow(layers: Sequence[Layer], signals: Sequence[LayerSignals]) -> str | None:
+    """Where numbers first leave the precision's range, forward or else backward."""
+    forward = [(layer, read.linear_out) for layer, read in zip(layers, signals, strict=True)]
+    backward = [(layer, read.linear_grad) for layer, read in zip(layers, signals, strict=True)]
+    for layer, values in [*forward, *backward[::-1]]:
+        if not np.isfinite(_mean_square(values)).all():
+            return layer.name
+    return None
+
+
+def outlook_of(architecture: Architecture, laws: LayerLaws, *, batch_size: int) -> Outlook | None:
+    """Mean-field prediction for equal hidden layers.
+
+    Args:
+        architecture: Shape of the network.
+        laws: Of a layer between two hidden layers.
+        batch_size: Examples that are normalized together.
+
+    Returns:
+        None where theory does not apply: fewer than two hidden layers, different widths, equal
+        weights, biases with a mean.
+    """
+    hidden = architecture.widths[1:-1]
+    weight, bias = laws.weight, laws.bias
+    if len(hidden) < 2 or len(set(hidden)) > 1 or weight.sd == 0 or (bias and bias.mean):
+        return None
+    activation, placement = architecture.activation, architecture.placement
+    variance = bias.sd**2 if bias else 0.0
+    scaled = hidden[0] * weight.sd**2
+    if weight.scaled_by_data:
+        square = (weight.limit or 1.0) ** 2
+        read = mean_square(activation, square if placement == NONE else 1.0)
+        scaled = square / (1.0 if placement == POST else read)
+    if placement == NONE:
+        found = fixed_point(activation, weight=scaled, bias=variance)
+        return Outlook(weight=scaled, q=found.q, chi=found.chi, depth=found.depth)
+    q = next_q(activation, 1.0, weight=scaled, bias=variance, placement=placement)
+    if placement == PRE:
+        growth = gradient_growth(activation, batch_size=batch_size)
+        limit = gradient_growth(activation)
+    else:
+        growth, limit = chi(activation, q, weight=scaled, placement=POST), None
+    return Outlook(weight=scaled, q=q, chi=growth, depth=depth_scale(growth), large_batch_chi=limit)
+
+
+def advice_for(activation: str) -> Advice:
+    """The weights at which chi is 1 (Schoenholz et al. 2017), as a scheme and its gain."""
+    weight = critical_weight(activation)
+    if weight is None:
+        return Advice(weight=None, scheme=None, gain=1.0)
+    for scheme, of_scheme in (("lecun_normal", 1.0), ("he_normal", 2.0)):
+        if abs(weight / of_scheme - 1) < 0.01:
+            return Advice(weight=weight, scheme=scheme, gain=1.0)
+    return Advice(weight=weight, scheme="lecun_normal", gain=math.sqrt(weight))

@@ -15,7 +15,7 @@ from bninit.show.old_charts import (
     set_log_scale,
 )
 from bninit.verbs.compare.tables import join
-from bninit.verbs.explain.explain import Explanation, LayerExplanation, Quantity
+from bninit.verbs.explain.measure import Explanation, Layer, Quantity
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -27,7 +27,7 @@ _MOST_DOTS = 16
 _LEAST_DECADES = 0.7
 
 _EVERY_LAYER = "layer (1: first hidden, last: output)"
-_PANELS: tuple[tuple[str, str, str, Callable[[LayerExplanation], Quantity | None]], ...] = (
+_PANELS: tuple[tuple[str, str, str, Callable[[Layer], Quantity | None]], ...] = (
     (
         "Signal, forward",
         "mean square of the activations",
@@ -67,8 +67,8 @@ def explanations_figure(found: Sequence[Explanation]) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     styles = assign_styles(
-        [one.label for one in found],
-        placements={one.label: one.config.model.norm.placement for one in found},
+        [one.name for one in found],
+        placements={one.name: one.config.model.norm.placement for one in found},
     )
     with picture_style():
         height = 4.6 + 0.2 * math.ceil(len(found) / 3)
@@ -78,7 +78,7 @@ def explanations_figure(found: Sequence[Explanation]) -> Figure:
             figure.subplots(1, 3), _PANELS, strict=True
         ):
             shown = [
-                value for one in found for value in _draw(axes, one, styles[one.label], quantity)
+                value for one in found for value in _draw(axes, one, styles[one.name], quantity)
             ]
             axes.set_title(title)
             axes.set_ylabel(label)
@@ -91,7 +91,7 @@ def explanations_figure(found: Sequence[Explanation]) -> Figure:
 
 
 def _title(found: Sequence[Explanation]) -> str:
-    named = [one.label for one in found[:_MOST_NAMED]]
+    named = [one.name for one in found[:_MOST_NAMED]]
     if len(found) > _MOST_NAMED:
         named.append(f"{len(found) - _MOST_NAMED} more")
     return f"Before training: signal and gradient, layer by layer ({join(named)})"
@@ -101,7 +101,7 @@ def _draw(
     axes: Axes,
     one: Explanation,
     style: ArmStyle,
-    quantity: Callable[[LayerExplanation], Quantity | None],
+    quantity: Callable[[Layer], Quantity | None],
 ) -> list[float]:
     """Draws one config; returns what is shown."""
     is_gradient = quantity(one.layers[-1]) is not None
@@ -150,10 +150,10 @@ def _legend(figure: Figure, found: Sequence[Explanation], styles: Mapping[str, A
         measured += f", {num_seeds} seeds (bar: lowest to highest)"
     handles: list[Artist] = []
     for one in found:
-        style = styles[one.label]
+        style = styles[one.name]
         remark = ": no gradient in hidden layers" if one.has_no_gradient else ""
         look: dict[str, Any] = {"marker": style.marker, "linestyle": style.line_style}
-        handles.append(Line2D([], [], color=style.colour, label=f"{one.label}{remark}", **look))
+        handles.append(Line2D([], [], color=style.colour, label=f"{one.name}{remark}", **look))
     handles.append(Line2D([], [], color=GUIDE_COLOUR, label="line: theory of wide layers"))
     handles.append(
         Line2D([], [], color=GUIDE_COLOUR, marker="o", linestyle="", label=f"marker: {measured}")

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import bninit
-from bninit.verbs.explain.explain import Explanation, Quantity
+from bninit.verbs.explain.measure import Explanation, Quantity
 
 WIDTH = 128
 DEPTHS = (2, 10, 30)
@@ -93,11 +93,12 @@ def faults(one: Explanation, placement: str) -> list[str]:
             off = away(quantity, of_squares=of_squares)
             if not off <= tolerance:
                 found.append(f"{layer.name}, {name}: {off:.3f} > {tolerance:.3f}")
-    if one.gradient is not None and one.gradient.num_layers > 1:
-        assert one.gradient.measured
-        assert one.gradient.predicted
-        off = abs(math.log(one.gradient.measured / one.gradient.predicted))
-        tolerance = (EACH + width_tolerance(one.gradient.num_layers)) / one.gradient.num_layers
+    trend = one.gradient_per_layer
+    if trend is not None and trend.num_layers > 1:
+        assert trend.measured
+        assert trend.predicted
+        off = abs(math.log(trend.measured / trend.predicted))
+        tolerance = (EACH + width_tolerance(trend.num_layers)) / trend.num_layers
         if not off <= tolerance:
             found.append(f"gradient per layer: {off:.4f} > {tolerance:.4f}")
     return found

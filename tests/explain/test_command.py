@@ -1,4 +1,4 @@
-"""``bninit explain`` through the real command line."""
+"""``bninit explain`` through the command line."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_theory_stands_beside_measurement(tmp_path: Path) -> None:
         "784 -> 24",
         "24 of 24",
         "It vanishes (N18)",
-        "theory advises variance 1 / fan_in (lecun_normal)",
-        'The lecture notes call that law "Xavier normal" (N20)',
+        "the critical variance of the weights is 1 / fan_in (lecun_normal)",
+        'The lecture notes call this law "Xavier normal" (N20)',
     ):
         assert said in " ".join(done.stdout.split()), said
     folder = tmp_path / "runs" / "explain" / "torch"
@@ -72,7 +72,7 @@ def test_several_side_by_side_as_json(tmp_path: Path) -> None:
         ([], "CONFIG"),
     ],
 )
-def test_wrong_input_is_told_in_a_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_wrong_input_is_one_error(arguments: list[str], said: str, tmp_path: Path) -> None:
     write(tmp_path, "he", "he_normal")
     done = bninit("explain", *arguments, cwd=tmp_path)
     assert done.returncode == 2
