@@ -1,9 +1,8 @@
-"""Arms in short: what the table at the end of a training says of each."""
+"""Arms: from what a user names to runs, their figures in one table, and how arms differ."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import statistics
@@ -15,176 +14,60 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import numpy as np
+
 from bninit.config import (
     Config,
     Override,
     arm_dict,
     arm_id,
     config_from_dict,
+    leaf_values,
     load_config,
 )
 from bninit.config.identity import short_keys, value_label
-from bninit.config.overlay import key_path
-from bninit.errors import StoreError, UserError
+from bninit.errors import ConfigError, StoreError, UserError
 from bninit.fields import nearest
 from bninit.metrics import METRICS
-from bninit.stats import Spread, median_of_censored, spread
+from bninit.stats import Floats, ReachedCurve, Spread, median_of_censored, reached_curve, spread
 from bninit.store import Run, find_runs, load_runs
-from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
     from bninit.store.layers import StoredLayers
 
-Summary = Mapping[str, Any]
-"""What ``summary.json`` holds of one run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSummary:
-    """How soon the runs of an arm reached one validation accuracy.
-
-    The medians are over all runs, and one that never reached it is later than all that did. They
-    are None where half of the runs or more never did: there is no median then.
-
-    Attributes:
-        target: The validation accuracy, in (0, 1].
-        num_runs: Runs that were watched for it.
-        num_reached: Those that reached it.
-        median_epochs: Epochs until then; 0 is before training.
-        median_steps: Steps until then.
-        median_seconds: Training seconds until then.
-        watched_epochs: Epochs after which the runs that did not reach it were given up, the
-            lowest if they differ; None when all reached it.
-    """
-
-    target: float
-    num_runs: int
-    num_reached: int
-    median_epochs: float | None
-    median_steps: float | None
-    median_seconds: float | None
-    watched_epochs: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmSummary:
-    """The finished runs of one arm.
-
-    Attributes:
-        name: Of its config.
-        arm: Its content id.
-        label: The name, with the start of the id where another arm has the same name.
-        seeds: Of its runs, rising.
-        num_diverged: Runs that diverged. They have no test figures.
-        test_accuracy: Over the runs that did not diverge; its ``n`` says how many.
-        best_val_accuracy: Best epoch of each run, diverged runs included.
-        generalization_gap: Training accuracy minus test accuracy, as ``test_accuracy``.
-        median_seconds_per_epoch: Of training, over all runs; None when no epoch was finished.
-        num_parameters: Numbers that one network trains.
-        targets: Rising.
-    """
-
-    name: str
-    arm: str
-    label: str
-    seeds: tuple[int, ...]
-    num_diverged: int
-    test_accuracy: Spread | None
-    best_val_accuracy: Spread | None
-    generalization_gap: Spread | None
-    median_seconds_per_epoch: float | None
-    num_parameters: int | None
-    targets: tuple[TargetSummary, ...]
-
-    @property
-    def num_runs(self) -> int:
-        """Runs in all."""
-        return len(self.seeds)
-
-
-def summarise_arms(summaries: Iterable[Summary]) -> list[ArmSummary]:
-    """Put the runs of each arm together.
-
-    Args:
-        summaries: As in ``summary.json``, in any order.
-
-    Returns:
-        One for each name and arm id, in the order of first appearance.
-    """
-    groups: dict[tuple[str, str], list[Summary]] = {}
-    for summary in summaries:
-        groups.setdefault((summary["name"], summary["arm"]), []).append(summary)
-    labels = arm_labels(list(groups))
-    return [_summarise(runs, label=labels[key]) for key, runs in groups.items()]
-
-
-def arm_labels(arms: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Name arms as briefly as tells them apart.
-
-    Args:
-        arms: (name, content id) of each, all different.
-    """
-    num_of_name = Counter(name for name, _ in arms)
-    return {
-        (name, arm): name if num_of_name[name] == 1 else f"{name}-{arm[:8]}" for name, arm in arms
-    }
-
-
-def _summarise(runs: list[Summary], *, label: str) -> ArmSummary:
-    runs = sorted(runs, key=lambda run: run["seed"])
-    seconds = [s for run in runs if (s := run.get("seconds_per_epoch")) is not None]
-    return ArmSummary(
-        name=runs[0]["name"],
-        arm=runs[0]["arm"],
-        label=label,
-        seeds=tuple(run["seed"] for run in runs),
-        num_diverged=sum(run["status"] == "diverged" for run in runs),
-        test_accuracy=spread(run.get("test_accuracy") for run in runs),
-        best_val_accuracy=spread((run.get("best") or {}).get("val_accuracy") for run in runs),
-        generalization_gap=spread(run.get("generalization_gap") for run in runs),
-        median_seconds_per_epoch=statistics.median(seconds) if seconds else None,
-        num_parameters=runs[0].get("num_parameters"),
-        targets=_targets(runs),
-    )
-
-
-def _targets(runs: list[Summary]) -> tuple[TargetSummary, ...]:
-    by_target: dict[float, list[Mapping[str, Any]]] = {}
-    for run in runs:
-        for entry in run.get("targets") or ():
-            by_target.setdefault(entry["target"], []).append(entry)
-    return tuple(_target(target, by_target[target]) for target in sorted(by_target))
-
-
-def _target(target: float, entries: list[Mapping[str, Any]]) -> TargetSummary:
-    given_up = [entry["censored_at_epochs"] for entry in entries if not entry["reached"]]
-    return TargetSummary(
-        target=target,
-        num_runs=len(entries),
-        num_reached=len(entries) - len(given_up),
-        median_epochs=median_of_censored([entry["epochs"] for entry in entries]),
-        median_steps=median_of_censored([entry["steps"] for entry in entries]),
-        median_seconds=median_of_censored([entry["seconds"] for entry in entries]),
-        watched_epochs=min(given_up, default=None),
-    )
-
-
-Setting = str | int | float | bool | list[int] | list[float]
+Setting: TypeAlias = str | int | float | bool | list[int] | list[float]
 """The value of one key of a config."""
+
+Varied: TypeAlias = Mapping[str, Sequence[Setting | None]]
+"""By dotted key the value of each arm, None where the key plays no part in it."""
+
+Named: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str]
+"""A config, its dict or file; a folder of runs; a run's id; an arm's name, id, or both."""
 
 FINISHED = ("done", "diverged")
 """Statuses of runs that have figures."""
 
-_TIME_COLUMNS = {
-    "epochs_to_accuracy": "epoch",
-    "steps_to_accuracy": "step",
-    "seconds_to_accuracy": "seconds",
-}
-"""Of these metrics a thousand runs have thousands; pandas would take a second for them."""
+TIMES = ("epochs_to_accuracy", "steps_to_accuracy", "seconds_to_accuracy")
+"""Metrics with a median for each arm and target."""
+
+T = TypeVar("T")
+
+
+def leaves(
+    values: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each value of nested sections with its path, in order."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+# -- arms and their figures --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -211,7 +94,7 @@ class Arm:
     @cached_property
     def settings(self) -> dict[str, Setting]:
         """What decides its results, by dotted key."""
-        return dict(_leaves(arm_dict(self.config)))
+        return {".".join(path): value for path, value in leaves(arm_dict(self.config))}
 
 
 def arms_of(runs: Iterable[Run]) -> list[Arm]:
@@ -237,10 +120,162 @@ def arms_of(runs: Iterable[Run]) -> list[Arm]:
     return arms
 
 
+def arm_labels(arms: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The shortest labels that are unique: the name, with the id where names are equal.
+
+    Args:
+        arms: (name, content id) of each, all different.
+    """
+    num_of_name = Counter(name for name, _ in arms)
+    return {
+        (name, arm): name if num_of_name[name] == 1 else f"{name}-{arm[:8]}" for name, arm in arms
+    }
+
+
 def labels_of(arms: Sequence[Arm]) -> list[str]:
-    """Name arms as briefly as tells them apart."""
+    """The shortest unique labels of arms; see `arm_labels`."""
     labels = arm_labels([(arm.name, arm.id) for arm in arms])
     return [labels[arm.name, arm.id] for arm in arms]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TargetSummary:
+    """How soon the runs of an arm reached one validation accuracy.
+
+    Attributes:
+        target: The validation accuracy, in (0, 1].
+        times: By metric in `TIMES`, for each run; NaN where it never reached the target. Epoch 0
+            is before training.
+        watched_epochs: Epochs that the runs had to reach it, the fewest if they differ.
+    """
+
+    target: float
+    times: Mapping[str, Floats]
+    watched_epochs: int
+
+    @property
+    def num_runs(self) -> int:
+        """All runs of the arm."""
+        return len(self.times[TIMES[0]])
+
+    @property
+    def num_reached(self) -> int:
+        """Those that reached it."""
+        return int((~np.isnan(self.times[TIMES[0]])).sum())
+
+    @property
+    def medians(self) -> dict[str, float | None]:
+        """Over all runs, those that never reached it being later than all others.
+
+        None where half of them or more never did.
+        """
+        return {name: median_of_censored(each.tolist()) for name, each in self.times.items()}
+
+    @property
+    def means(self) -> dict[str, Spread | None]:
+        """None unless all runs reached it."""
+        all_reached = self.num_reached == self.num_runs
+        return {
+            name: spread(each.tolist()) if all_reached else None
+            for name, each in self.times.items()
+        }
+
+    @property
+    def curve(self) -> ReachedCurve:
+        """Share of runs that have reached it by each epoch."""
+        return reached_curve(self.times[TIMES[0]], last_seen=self.watched_epochs)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArmSummary:
+    """The finished runs of one arm: what the tables of train, compare and study show.
+
+    Attributes:
+        label: Its name, with its id where another arm has the same name.
+        name: Of its config.
+        id: Its content id.
+        seeds: Of its runs, rising.
+        num_diverged: Runs that diverged. They have no test figures.
+        num_parameters: Numbers that one network trains.
+        figures: By metric, over the runs that have it; None when none has.
+        targets: Rising.
+        median_seconds_per_epoch: Of training, over all runs; None when no epoch was finished.
+        placement: Where batch norm stands; empty where only summaries are at hand.
+        settings: Its values of the settings that vary between the arms, in comparisons.
+    """
+
+    label: str
+    name: str
+    id: str
+    seeds: tuple[int, ...]
+    num_diverged: int
+    num_parameters: int | None
+    figures: dict[str, Spread | None]
+    targets: tuple[TargetSummary, ...]
+    median_seconds_per_epoch: float | None = None
+    placement: str = ""
+    settings: dict[str, Setting | None] = field(default_factory=dict)
+
+    @property
+    def num_runs(self) -> int:
+        """Runs in all."""
+        return len(self.seeds)
+
+
+def summarise_arms(summaries: Iterable[Mapping[str, Any]]) -> list[ArmSummary]:
+    """Summarise the runs of each arm from what ``summary.json`` holds of them.
+
+    Args:
+        summaries: In any order.
+
+    Returns:
+        One for each name and arm id, in the order of first appearance.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for summary in summaries:
+        groups.setdefault((summary["name"], summary["arm"]), []).append(summary)
+    labels = arm_labels(list(groups))
+    found = []
+    for (name, arm), runs in groups.items():
+        runs.sort(key=lambda run: int(run["seed"]))
+        seconds = [s for run in runs if (s := run.get("seconds_per_epoch")) is not None]
+        by_target: dict[float, list[Mapping[str, Any]]] = {}
+        for run in runs:
+            for entry in run.get("targets") or ():
+                by_target.setdefault(entry["target"], []).append(entry)
+        found.append(
+            ArmSummary(
+                label=labels[name, arm],
+                name=name,
+                id=arm,
+                seeds=tuple(run["seed"] for run in runs),
+                num_diverged=sum(run["status"] == "diverged" for run in runs),
+                num_parameters=runs[0].get("num_parameters"),
+                figures={
+                    figure: spread(run.get(figure) for run in runs)
+                    for figure in ("test_accuracy", "generalization_gap")
+                },
+                median_seconds_per_epoch=statistics.median(seconds) if seconds else None,
+                targets=tuple(_target(each, by_target[each]) for each in sorted(by_target)),
+            )
+        )
+    return found
+
+
+def _target(target: float, entries: Sequence[Mapping[str, Any]]) -> TargetSummary:
+    """From the entries of ``summary.json`` on one target, a run each."""
+    watched = [entry["censored_at_epochs"] for entry in entries if not entry["reached"]]
+    return TargetSummary(
+        target=target,
+        times={
+            name: np.array([entry[name.partition("_")[0]] for entry in entries], dtype=np.float64)
+            for name in TIMES
+        },
+        watched_epochs=min(watched or [entry["epochs"] for entry in entries]),
+    )
+
+
+# -- runs as one table -------------------------------------------------------------------------
 
 
 def epochs_of(runs: Sequence[Run]) -> tuple[pd.DataFrame, list[StoreError]]:
@@ -257,15 +292,37 @@ def epochs_of(runs: Sequence[Run]) -> tuple[pd.DataFrame, list[StoreError]]:
 
     if not runs:
         return pd.DataFrame({"arm": [], "seed": []}), []
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         rows = load_runs(*runs)
-    return rows, [StoreError(str(one.message)) for one in told]
+    return rows, [StoreError(str(each.message)) for each in caught]
 
 
 def column_of(metric: str, target: float | None) -> str:
     """The column of a metric in `runs_frame`: ``epochs_to_accuracy_0.97``."""
     return metric if target is None else f"{metric}_{target:g}"
+
+
+@dataclass(frozen=True)
+class _ReadRun:
+    """A finished run whose metrics.csv was read before; see `bninit.metrics.Measured`."""
+
+    run: Run
+    config: Config
+    columns: dict[str, npt.NDArray[Any]]
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        return self.run.summary
+
+    def metrics(self) -> dict[str, npt.NDArray[Any]]:
+        return self.columns
+
+    def step_losses(self) -> npt.NDArray[np.floating]:
+        return self.run.step_losses()
+
+    def stored_layers(self) -> StoredLayers:
+        return self.run.stored_layers()
 
 
 def runs_frame(
@@ -275,13 +332,13 @@ def runs_frame(
     targets: Sequence[float],
     epochs: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Make one row of each run.
+    """One row for each run.
 
     Args:
         arms: With finished runs only.
         metrics: Names in `bninit.metrics.METRICS`.
         targets: Validation accuracies, for the metrics that take one.
-        epochs: The metrics of all these runs, if they are at hand.
+        epochs: The metrics of all these runs, if they are at hand (`epochs_of`).
 
     Returns:
         label, name, arm, seed, status, epochs, stack_size; a column for each metric (and
@@ -291,119 +348,54 @@ def runs_frame(
     import pandas as pd
 
     table = epochs_of([run for arm in arms for run in arm.runs])[0] if epochs is None else epochs
-    parts = _parts(table)
-    lists = {name: table[name].tolist() for name in ("val_accuracy", *_TIME_COLUMNS.values())}
+    columns = {name: table[name].to_numpy() for name in table.columns}
+    places = table.groupby(["arm", "seed"], sort=False).indices
+    wanted = [
+        (METRICS[name], target)
+        for name in metrics
+        for target in (targets if METRICS[name].needs_target else (None,))
+    ]
     keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
     rows = []
     for arm, label in zip(arms, labels_of(arms), strict=True):
         settings = {key: arm.settings.get(key) for key in keys}
         for run in arm.runs:
-            place = parts.get((run.arm, run.seed))
+            place = places.get((run.arm, run.seed))
             if run.summary is None or place is None:
                 raise ValueError(f"{run.id} is not finished, or its epochs are missing")
+            read = _ReadRun(run, arm.config, {name: each[place] for name, each in columns.items()})
             rows.append(
                 {
                     "label": label,
                     "name": run.name,
                     "arm": arm.id,
                     "seed": run.seed,
-                    "status": run.summary["status"],
-                    "epochs": run.summary["epochs"],
-                    "stack_size": run.summary["stack_size"],
-                    **_figures(_Kept(arm.config, run, table, place), metrics, targets),
-                    **_times({name: each[place] for name, each in lists.items()}, metrics, targets),
+                    **{key: run.summary[key] for key in ("status", "epochs", "stack_size")},
+                    **{
+                        column_of(metric.name, target): metric.value(read, target or 0.0)
+                        for metric, target in wanted
+                    },
                     **settings,
                 }
             )
     return pd.DataFrame(rows)
 
 
-class _Kept:
-    """A run whose metrics were read before, with those of others."""
-
-    def __init__(self, config: Config, run: Run, table: pd.DataFrame, place: slice) -> None:
-        self.config = config
-        self.summary = run.summary
-        self._run = run
-        self._table, self._place = table, place
-
-    def metrics(self) -> pd.DataFrame:
-        return self._table.iloc[self._place]
-
-    def step_losses(self) -> npt.NDArray[np.floating]:
-        return self._run.step_losses()
-
-    def stored_layers(self) -> StoredLayers:
-        return self._run.stored_layers()
-
-
-def _figures(run: _Kept, metrics: Sequence[str], targets: Sequence[float]) -> dict[str, float]:
-    """Every metric that is not a time to a target."""
-    found = {}
-    for name in metrics:
-        metric = METRICS[name]
-        if name not in _TIME_COLUMNS:
-            for target in targets if metric.needs_target else (None,):
-                value = metric.value(run, math.nan if target is None else target)
-                found[column_of(name, target)] = value
-    return found
-
-
-def _times(
-    columns: Mapping[str, list[float]], metrics: Sequence[str], targets: Sequence[float]
-) -> dict[str, float]:
-    """Every metric that is a time to a target, from a run's rows by column."""
-    found = {}
-    for target in targets:
-        at = first_reached(columns["val_accuracy"], target)
-        for name in metrics:
-            if name in _TIME_COLUMNS:
-                times = columns[_TIME_COLUMNS[name]]
-                found[column_of(name, target)] = math.nan if at is None else float(times[at])
-    return found
-
-
-def _parts(table: pd.DataFrame) -> dict[tuple[str, int], slice]:
-    """Where the rows of each run are, which lie together."""
-    parts: dict[tuple[str, int], slice] = {}
-    keys = list(zip(table["arm"].tolist(), table["seed"].tolist(), strict=True))
-    start = 0
-    for place in range(1, len(keys) + 1):
-        if place == len(keys) or keys[place] != keys[start]:
-            parts[keys[start]] = slice(start, place)
-            start = place
-    return parts
-
-
-def _leaves(values: Mapping[str, Any], *, above: str = "") -> Iterable[tuple[str, Setting]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, above=f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-Asked: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str]
-"""A config, its dict or file; or a folder of runs, an arm's id, its name, or both."""
-
-T = TypeVar("T")
-
-_CONFIG_SUFFIXES = (".yaml", ".yml")
-_ID = re.compile(r"[0-9a-f]{1,8}")
+# -- from what a user names to runs ------------------------------------------------------------
 
 
 @dataclass(kw_only=True, eq=False)
-class AskedArm:
-    """One arm that was asked for.
+class ArmRequest:
+    """One arm that a user named.
 
     Attributes:
         texts: How it was named.
         config: Its config, with the name under which missing runs are trained.
         id: Its content id.
-        seeds: Those asked for, rising.
+        seeds: Those wanted, rising.
         home: The folder of all runs in which missing ones are trained.
         is_whole: Whether the arm was named, and not single runs of it.
-        finished: Its finished runs by seed, of the seeds asked for.
+        finished: Its finished runs by seed, of the seeds wanted.
     """
 
     texts: list[str]
@@ -416,7 +408,7 @@ class AskedArm:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Seeds that were asked for and are not finished."""
+        """Seeds that are wanted and not finished."""
         return tuple(seed for seed in self.seeds if seed not in self.finished)
 
     def drop_unread(self, epochs: pd.DataFrame) -> None:
@@ -426,55 +418,102 @@ class AskedArm:
             del self.finished[seed]
 
 
-def asked_arms(
-    arms: Iterable[Asked],
+def resolve_runs(named: Iterable[Named | Run], *, runs_dir: str | os.PathLike[str]) -> list[Run]:
+    """The runs that a user names, in the order named.
+
+    A file, or a text that ends like a YAML file, is a config: its finished and begun runs are
+    meant. Else the first of these that exists: runs with this id, or with this name and arm id
+    (``<name>-<arm id>/seed-<n>``, ``<name>-<arm id>``); arms with this name; a folder of runs; arms
+    whose id begins with this.
+
+    Args:
+        named: Runs among them are taken as they are.
+        runs_dir: The folder of all runs.
+
+    Raises:
+        ConfigError: All faults of a config at once.
+        StoreError: There is no such run.
+    """
+    kept = _kept(Path(runs_dir))
+    found: list[Run] = []
+    for one in named:
+        if isinstance(one, Run):
+            found.append(one)
+            continue
+        config = _config_of(one, ())
+        if config is None:
+            found += _runs_named(os.fspath(one), kept, Path(runs_dir))  # type: ignore[arg-type]
+            continue
+        runs = [run for run in _of_arm(kept, config) if run.seed in config.train.seeds]
+        if not runs:
+            raise StoreError(
+                f"no runs of {config.name}-{arm_id(config)}",
+                where=str(runs_dir),
+                hint="train this config first: bninit train --config FILE",
+            )
+        found += runs
+    return found
+
+
+def resolve_arms(
+    named: Iterable[Named],
     *,
     runs_dir: Path,
     overrides: Sequence[str | Override] = (),
     seeds: Sequence[int] | None = None,
-) -> list[AskedArm]:
-    """Find out which arms are meant, and which of their runs are finished.
+) -> list[ArmRequest]:
+    """The arms that a user names, and which of their runs are finished.
 
     Args:
-        arms: Configs and runs, mixed. A folder may hold the runs of several arms.
+        named: Configs and runs, mixed, as in `resolve_runs`. A folder may hold several arms.
         runs_dir: The folder of all runs.
         overrides: ``key=value`` for each config among them.
         seeds: Of every arm; by default those of a config, and those that there are of a run's.
 
     Raises:
         ConfigError: All faults of a config at once.
-        UserError: Something that is neither there as a path nor in the runs folder, or an arm
-            that is named twice.
+        UserError: Something that is neither a path nor in the runs folder, or an arm that is
+            named twice.
     """
-    kept = find_runs(runs_dir) if runs_dir.is_dir() else []
-    found: dict[str, AskedArm] = {}
+    kept = _kept(runs_dir)
+    found: dict[str, ArmRequest] = {}
     num_configs = 0
-    for one in arms:
+    for one in named:
         config = _config_of(one, overrides)
-        if config is not None:
-            num_configs += 1
-            text = config.name if isinstance(one, Config | Mapping) else os.fspath(one)
-            new = [_of_config(config, text, runs_dir)]
+        if config is None:
+            new = _requests_of_runs(os.fspath(one), kept, runs_dir)  # type: ignore[arg-type]
         else:
-            assert not isinstance(one, Config | Mapping), "these are configs"
-            new = _of_runs(os.fspath(one), kept, runs_dir)
+            num_configs += 1
+            request = ArmRequest(
+                texts=[config.name if isinstance(one, Config | Mapping) else os.fspath(one)],
+                config=config,
+                id=arm_id(config),
+                seeds=tuple(sorted(config.train.seeds)),
+                home=runs_dir,
+                is_whole=True,
+            )
+            new = [request]
         for arm in new:
             _add(found, arm)
     if overrides and not num_configs:
+        first = overrides[0]
         raise UserError(
             "there is no config among the arms that it could change",
-            where=f"--set {_first_of(overrides)}",
+            where=f"--set {first if isinstance(first, str) else first.option}",
             hint="runs are what they are; name a config file to train it differently",
         )
     for arm in found.values():
         if seeds is not None:
             arm.seeds = tuple(sorted(seeds))
-        _find_finished(arm, kept)
+        for run in _of_arm(kept, arm.config):
+            if run.seed not in arm.finished and run.answers(arm.config):
+                arm.finished[run.seed] = run
+        arm.finished = {seed: run for seed, run in arm.finished.items() if seed in arm.seeds}
     return list(found.values())
 
 
 def find_baseline(
-    text: str | None, arms: Sequence[AskedArm], *, overrides: Sequence[str | Override] = ()
+    text: str | None, arms: Sequence[ArmRequest], *, overrides: Sequence[str | Override] = ()
 ) -> str:
     """The id of the arm that a user means by the baseline; of the first one by default.
 
@@ -487,8 +526,8 @@ def find_baseline(
     matching = [arm for arm in arms if text in arm.texts]
     matching = matching or _called(text, arms, lambda arm: (arm.config.name, arm.id))
     if not matching and Path(text).is_file():
-        asked = arm_id(load_config(text, overrides=overrides))
-        matching = [arm for arm in arms if arm.id == asked]
+        config_id = arm_id(load_config(text, overrides=overrides))
+        matching = [arm for arm in arms if arm.id == config_id]
     if len(matching) == 1:
         return matching[0].id
     known = ", ".join(f"{arm.config.name}-{arm.id}" for arm in arms)
@@ -496,7 +535,18 @@ def find_baseline(
     raise UserError(f"{text!r} {what}", where="--baseline", hint=f"the arms are {known}")
 
 
-def _config_of(one: Asked, overrides: Sequence[str | Override]) -> Config | None:
+def _kept(runs_dir: Path) -> list[Run]:
+    return find_runs(runs_dir) if runs_dir.is_dir() else []
+
+
+def _of_arm(kept: Sequence[Run], config: Config) -> list[Run]:
+    """The runs of a config's arm, whatever their names, those of its own name first."""
+    wanted = arm_id(config)
+    runs = [run for run in kept if run.arm == wanted]
+    return sorted(runs, key=lambda run: run.name != config.name)
+
+
+def _config_of(one: Named, overrides: Sequence[str | Override]) -> Config | None:
     """The config that something is or names; None for runs."""
     if isinstance(one, Config):
         if not overrides:
@@ -505,70 +555,90 @@ def _config_of(one: Asked, overrides: Sequence[str | Override]) -> Config | None
     if isinstance(one, Mapping):
         return config_from_dict(one, overrides=overrides)
     path = Path(one)
-    if path.is_file() or (path.suffix in _CONFIG_SUFFIXES and not path.is_dir()):
+    if path.is_file() or (path.suffix in (".yaml", ".yml") and not path.is_dir()):
         return load_config(path, overrides=overrides)
     return None
 
 
-def _of_config(config: Config, text: str, runs_dir: Path) -> AskedArm:
-    return AskedArm(
-        texts=[text],
-        config=config,
-        id=arm_id(config),
-        seeds=tuple(sorted(config.train.seeds)),
-        home=runs_dir,
-        is_whole=True,
+def _called(text: str, items: Sequence[T], called: Callable[[T], tuple[str, str]]) -> list[T]:
+    """The items whose name and arm id a text means: both, the name, or the start of the id.
+
+    The first of these that is there at all counts, so that an arm named ``a`` is found whatever
+    the ids of the others begin with.
+    """
+    known = [(item, *called(item)) for item in items]
+    is_id = re.fullmatch(r"[0-9a-f]{1,8}", text) is not None
+    tiers = (
+        [item for item, name, arm in known if text == f"{name}-{arm}"],
+        [item for item, name, _ in known if text == name],
+        [item for item, _, arm in known if is_id and arm.startswith(text)],
     )
+    return next((tier for tier in tiers if tier), [])
 
 
-def _of_runs(text: str, kept: Sequence[Run], runs_dir: Path) -> list[AskedArm]:
-    """The arms of a folder, or of what is called so in the runs folder."""
+def _runs_named(text: str, kept: Sequence[Run], runs_dir: Path) -> list[Run]:
+    """The runs that a text means; see `resolve_runs`. At least one."""
     wanted = text.rstrip("/\\")
-    if wanted and Path(text).is_dir():
+    runs = [run for run in kept if run.id == wanted]
+    runs = runs or _called(wanted, kept, lambda run: (run.name, run.arm))
+    is_by_id = bool(runs) and wanted not in (runs[0].id, runs[0].id.partition("/")[0], runs[0].name)
+    if wanted and Path(text).is_dir() and (is_by_id or not runs):
         is_all = runs_dir.is_dir() and Path(text).samefile(runs_dir)
         runs = list(kept) if is_all else find_runs(text)
         if not runs:
-            raise UserError(
+            raise StoreError(
                 "there are no runs in this folder",
                 where=text,
                 hint="name a run's folder, an arm's, or a config file",
             )
+    if runs:
+        return runs
+    names = list(dict.fromkeys(f"{run.name}-{run.arm}" for run in kept))
+    near = nearest(text, [*names, *(run.name for run in kept)])
+    if near:
+        hint = f"did you mean {near}?"
+    elif names:
+        hint = f"the arms there are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
     else:
-        runs = [run for run in kept if run.id == wanted]
-        runs = runs or _called(wanted, kept, lambda run: (run.name, run.arm))
-        arms = {run.arm: run for run in runs}
-        if len(arms) > 1:
-            listed = ", ".join(f"{run.name}-{run.arm}" for run in arms.values())
-            raise UserError(
-                f"{text!r} could be {len(arms)} arms",
-                where=str(runs_dir),
-                hint=f"name one: {listed}",
-            )
-    if not runs:
-        raise _nothing_called(text, kept, runs_dir)
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.arm, []).append(run)
-    is_one_run = len(runs) == 1 and _is_run(wanted, runs[0])
-    return [_of_one_arm(part, text, is_whole=not is_one_run) for part in groups.values()]
-
-
-def _of_one_arm(runs: Sequence[Run], text: str, *, is_whole: bool) -> AskedArm:
-    first = next((run for run in runs if run.status in FINISHED), runs[0])
-    seeds = {run.seed: run for run in runs}
-    return AskedArm(
-        texts=[text],
-        # A run's config has the one seed, and is another's for all but its name and arm.
-        config=first.config,
-        id=first.arm,
-        seeds=tuple(sorted(seeds)),
-        home=first.folder.parent.parent,
-        is_whole=is_whole,
-        finished={run.seed: run for run in runs if run.status in FINISHED},
+        hint = "there are no runs in this folder; name a config file"
+    raise StoreError(
+        f"unknown run, arm, folder or config file: {text!r}", where=str(runs_dir), hint=hint
     )
 
 
-def _add(found: dict[str, AskedArm], arm: AskedArm) -> None:
+def _requests_of_runs(text: str, kept: Sequence[Run], runs_dir: Path) -> list[ArmRequest]:
+    """The arms of the runs that a text means; a name or id may mean one arm only."""
+    runs = _runs_named(text, kept, runs_dir)
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.arm, []).append(run)
+    if len(groups) > 1 and not Path(text).is_dir():
+        listed = ", ".join(f"{each[0].name}-{arm}" for arm, each in groups.items())
+        raise UserError(
+            f"{text!r} could be {len(groups)} arms",
+            where=str(runs_dir),
+            hint=f"name one: {listed}",
+        )
+    is_one_run = len(runs) == 1 and Path(text).name == runs[0].folder.name
+    requests = []
+    for arm, each in groups.items():
+        first = next((run for run in each if run.status in FINISHED), each[0])
+        requests.append(
+            ArmRequest(
+                texts=[text],
+                # A run's config has the one seed, and is another's for all but its name and arm.
+                config=first.config,
+                id=arm,
+                seeds=tuple(sorted({run.seed for run in each})),
+                home=first.folder.parent.parent,
+                is_whole=not is_one_run,
+                finished={run.seed: run for run in each if run.status in FINISHED},
+            )
+        )
+    return requests
+
+
+def _add(found: dict[str, ArmRequest], arm: ArmRequest) -> None:
     """Runs of one arm come together; an arm that is named twice is a mistake."""
     there = found.setdefault(arm.id, arm)
     if there is arm:
@@ -583,56 +653,7 @@ def _add(found: dict[str, AskedArm], arm: AskedArm) -> None:
     there.finished = {**arm.finished, **there.finished}
 
 
-def _find_finished(arm: AskedArm, kept: Sequence[Run]) -> None:
-    """Take finished runs of the arm from wherever they are, of its own name first."""
-    others = [run for run in kept if run.arm == arm.id and run.seed in arm.seeds]
-    others.sort(key=lambda run: run.name != arm.config.name)
-    for run in others:
-        if run.seed not in arm.finished and run.answers(arm.config):
-            arm.finished[run.seed] = run
-    arm.finished = {seed: run for seed, run in arm.finished.items() if seed in arm.seeds}
-
-
-def _called(text: str, items: Sequence[T], name: Callable[[T], tuple[str, str]]) -> list[T]:
-    """The items whose name and arm id a text means: both, the name, or the start of the id.
-
-    The first of these that is there at all counts, so that an arm named ``a`` is found whatever
-    the ids of the others begin with.
-    """
-    known = [(item, *name(item)) for item in items]
-    is_id = _ID.fullmatch(text) is not None
-    tiers = (
-        [item for item, called, arm in known if text == f"{called}-{arm}"],
-        [item for item, called, _ in known if text == called],
-        [item for item, _, arm in known if is_id and arm.startswith(text)],
-    )
-    return next((tier for tier in tiers if tier), [])
-
-
-def _is_run(text: str, run: Run) -> bool:
-    return Path(text).name == run.folder.name
-
-
-def _nothing_called(text: str, kept: Sequence[Run], runs_dir: Path) -> UserError:
-    names = list(dict.fromkeys(f"{run.name}-{run.arm}" for run in kept))
-    near = nearest(text, [*names, *(run.name for run in kept)])
-    if near:
-        hint = f"did you mean {near}?"
-    elif names:
-        more = ", ..." if len(names) > 10 else ""
-        hint = f"the arms in {runs_dir} are {', '.join(names[:10])}{more}"
-    else:
-        hint = f"there are no runs in {runs_dir}; name config files, and they are trained"
-    return UserError(
-        f"there is no file or folder {text!r}, and no arm of that name or id in {runs_dir}",
-        hint=hint,
-    )
-
-
-def _first_of(overrides: Sequence[str | Override]) -> str:
-    first = overrides[0]
-    return first if isinstance(first, str) else first.option
-
+# -- how arms differ ---------------------------------------------------------------------------
 
 _NOUNS: Mapping[str, str] = {
     "data.name": "data set",
@@ -649,8 +670,52 @@ _NOUNS: Mapping[str, str] = {
 }
 """What is not the network, by the beginning of its keys; the first that fits names a key."""
 
-_SAME_BATCHES = ("data.name", "data.val_size", "train.batch_size", "train.last_batch")
+_PAIRING_LIMITS = (
+    (
+        ("data.name", "data.val_size", "train.batch_size", "train.last_batch"),
+        "did not see the same batches, as their data or batches differ: equal seeds share the "
+        "starting weights only.",
+    ),
+    (
+        ("model.hidden",),
+        "do not start from the same raw draws in every layer, as their layers differ in size: "
+        "equal seeds share the batches.",
+    ),
+    (
+        ("data.name",),
+        "are tested on different images: their accuracies measure different tasks.",
+    ),
+)
 _MOST_NAMED = 4
+
+
+def non_default_settings(config: Config) -> dict[str, object]:
+    """Settings that differ from the defaults, by dotted key, in the order of the file.
+
+    A setting is a default one when the config without it, or without the section around it, is
+    the same config. So a learning rate is held against the default of its optimiser.
+    """
+
+    def without(values: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
+        first, *rest = key
+        if rest:
+            return {**values, first: without(values[first], tuple(rest))}
+        return {name: value for name, value in values.items() if name != first}
+
+    values = leaf_values(config)
+    changed: dict[str, object] = {}
+    for key, value in leaves(values):
+        # Every file has these, and a run its own.
+        if key in (("schema_version",), ("name",), ("train", "seeds")):
+            continue
+        for length in range(len(key), 0, -1):
+            # A key that has to be given can only go with its section.
+            with contextlib.suppress(ConfigError):
+                if config_from_dict(without(values, key[:length])) == config:
+                    break
+        else:
+            changed[".".join(key)] = value
+    return changed
 
 
 def varied_settings(arms: Sequence[Arm]) -> dict[str, tuple[Setting | None, ...]]:
@@ -663,19 +728,20 @@ def varied_settings(arms: Sequence[Arm]) -> dict[str, tuple[Setting | None, ...]
         arms: At least one.
 
     Returns:
-        By dotted key, in the order of a config file: the value of each arm, None where the key
-        plays no part.
+        By dotted key, in the order of a config file; see `Varied`.
     """
+    keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
+    sections = dict.fromkeys(key.rpartition(".")[0] for key in keys)
     changed: dict[str, dict[str, object]] = {}
     varied: dict[str, tuple[Setting | None, ...]] = {}
-    for key in _all_keys(arms):
+    for key in [key for name in sections for key in keys if key.rpartition(".")[0] == name]:
         values = tuple(arm.settings.get(key) for arm in arms)
         there = [value for value in values if value is not None]
         differs = any(value != there[0] for value in there)
         if not differs and len(there) < len(values):
             one = next(arm for arm in arms if key in arm.settings)
             if one.id not in changed:
-                changed[one.id] = changed_settings(one.config)
+                changed[one.id] = non_default_settings(one.config)
             differs = key in changed[one.id]
         if differs:
             varied[key] = values
@@ -683,9 +749,9 @@ def varied_settings(arms: Sequence[Arm]) -> dict[str, tuple[Setting | None, ...]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Name dotted keys by as much of their end as tells them apart: ``placement``, ``lr``."""
-    short = short_keys([key_path(key) for key in keys])
-    return {key: short[key_path(key)] for key in keys}
+    """Name dotted keys by as much of their end as is unique: ``placement``, ``lr``."""
+    short = short_keys([tuple(key.split(".")) for key in keys])
+    return {key: short[tuple(key.split("."))] for key in keys}
 
 
 def setting_text(value: Setting | None) -> str:
@@ -693,9 +759,7 @@ def setting_text(value: Setting | None) -> str:
     return "-" if value is None else value_label(value)  # type: ignore[arg-type]
 
 
-def confounding(
-    varied: Mapping[str, Sequence[Setting | None]], *, labels: Sequence[str], baseline: int
-) -> list[str]:
+def confounders(varied: Varied, *, labels: Sequence[str], baseline: int) -> list[str]:
     """Warn of arms that differ from the baseline in how they were trained, and in something else.
 
     One such difference alone is what is compared; the network's own settings may differ together.
@@ -705,22 +769,42 @@ def confounding(
         labels: Of the arms, in the same order.
         baseline: The place of the arm that the others are compared with.
     """
-    differing = [
-        [key for key, values in varied.items() if values[i] != values[baseline]]
-        for i in range(len(labels))
-    ]
-    told: dict[str, list[int]] = {}
-    for i, keys in enumerate(differing):
-        groups = _groups(keys)
+    confounded: dict[str, list[int]] = {}
+    for i in range(len(labels)):
+        groups = _groups([key for key, values in varied.items() if values[i] != values[baseline]])
         for group in groups:
             if group in _NOUNS and len(groups) > 1:
-                told.setdefault(group, []).append(i)
-    return [_confounded(group, places, varied, labels, baseline) for group, places in told.items()]
+                confounded.setdefault(group, []).append(i)
+    found = []
+    for group, places in confounded.items():
+        values_of = [varied[key] for key in varied if _group(key) == group]
+        listing = [
+            f"{labels[i]} "
+            + (", ".join(setting_text(v[i]) for v in values_of if v[i] is not None) or "none")
+            for i in (*places, baseline)
+        ]
+        found.append(
+            f"The {_NOUNS[group]} differs, too ({_listed(listing)}): the differences between "
+            "these arms may come from it, and not from the rest."
+        )
+    return found
 
 
-def pairing_limits(
-    varied: Mapping[str, Sequence[Setting | None]], *, labels: Sequence[str], baseline: int
-) -> list[str]:
+def _group(key: str) -> str:
+    return next((start for start in _NOUNS if f"{key}.".startswith(f"{start}.")), key)
+
+
+def _groups(keys: Sequence[str]) -> list[str]:
+    """What differs, each thing once: another optimiser brings its own learning rate along."""
+    groups = list(dict.fromkeys(_group(key) for key in keys))
+    if "optim.name" in groups:
+        groups = [group for group in groups if group not in ("optim", "optim.lr")]
+    if "data.name" in groups:
+        groups = [group for group in groups if group != "data.val_size"]
+    return groups
+
+
+def pairing_limits(varied: Varied, *, labels: Sequence[str], baseline: int) -> list[str]:
     """Warn where equal seeds do not mean equal batches or equal raw draws.
 
     Args:
@@ -729,24 +813,15 @@ def pairing_limits(
         baseline: The place of the arm that the others are compared with.
     """
     found = []
-    batches = _unlike(varied, _SAME_BATCHES, baseline=baseline)
-    if batches:
-        found.append(
-            f"{_named(batches, labels)} and {labels[baseline]} did not see the same batches, as "
-            f"their data or batches differ: equal seeds share the starting weights only."
-        )
-    draws = _unlike(varied, ("model.hidden",), baseline=baseline)
-    if draws:
-        found.append(
-            f"{_named(draws, labels)} and {labels[baseline]} do not start from the same raw draws "
-            f"in every layer, as their layers differ in size: equal seeds share the batches."
-        )
-    images = _unlike(varied, ("data.name",), baseline=baseline)
-    if images:
-        found.append(
-            f"{_named(images, labels)} and {labels[baseline]} are tested on different images: "
-            f"their accuracies measure different tasks."
-        )
+    for keys, what in _PAIRING_LIMITS:
+        columns = [varied[key] for key in keys if key in varied]
+        unlike = [
+            label
+            for i, label in enumerate(labels)
+            if any(values[i] != values[baseline] for values in columns)
+        ]
+        if unlike:
+            found.append(f"{_listed(unlike)} and {labels[baseline]} {what}")
     return found
 
 
@@ -761,9 +836,9 @@ def timing_limits(runs: pd.DataFrame) -> list[str]:
         ("stack_size", "in stacks of different sizes", "a network in a larger stack takes less"),
         ("machine", "on different machines", "compare epochs or steps instead"),
     ):
-        values = _values_by_arm(runs, column)
-        if len({value for each in values.values() for value in each}) > 1:
-            listing = _cut([f"{label}: {' and '.join(each)}" for label, each in values.items()])
+        values = _unequal(runs, column)
+        if values:
+            listing = _listed([f"{label}: {' and '.join(each)}" for label, each in values.items()])
             found.append(f"Seconds are not comparable: runs trained {what} ({listing}); {advice}.")
     return found
 
@@ -776,138 +851,34 @@ def data_limits(runs: pd.DataFrame) -> list[str]:
     """
     found = []
     for name, part in runs.groupby("data.name", sort=False):
-        values = _values_by_arm(part, "data_checksum")
-        if len({value for each in values.values() for value in each}) > 1:
+        values = _unequal(part, "data_checksum")
+        if values:
             listing = [f"{label} {' and '.join(v[:8] for v in vs)}" for label, vs in values.items()]
             found.append(
                 f"The files of {name!s} were not the same for all runs (check sums: "
-                f"{_cut(listing)}): they saw different images."
+                f"{_listed(listing)}): they saw different images."
             )
     return found
 
 
-def _values_by_arm(runs: pd.DataFrame, column: str) -> dict[str, list[str]]:
-    """The different values of each arm that are known, as texts."""
-    import pandas as pd
-
+def _unequal(runs: pd.DataFrame, column: str) -> dict[str, list[str]]:
+    """The values of a column that are known, by arm; nothing where all are equal."""
+    known = runs[runs[column].notna()]
     by_arm: dict[str, dict[str, None]] = {}
-    for label, value in zip(runs["label"].tolist(), runs[column].tolist(), strict=True):
-        values = by_arm.setdefault(label, {})
-        if not pd.isna(value):
-            values[str(value)] = None
-    return {label: list(values) for label, values in by_arm.items() if values}
+    for label, value in zip(known["label"].tolist(), known[column].tolist(), strict=True):
+        by_arm.setdefault(label, {})[str(value)] = None
+    different = {value for values in by_arm.values() for value in values}
+    return {label: list(each) for label, each in by_arm.items()} if len(different) > 1 else {}
 
 
-def _all_keys(arms: Sequence[Arm]) -> list[str]:
-    """Every key of the arms, those of one section together."""
-    keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
-    sections: dict[str, None] = dict.fromkeys(key.rpartition(".")[0] for key in keys)
-    return [key for section in sections for key in keys if key.rpartition(".")[0] == section]
-
-
-def _groups(keys: Sequence[str]) -> list[str]:
-    """What differs, each thing once: another optimiser brings its own learning rate along."""
-    groups = list(dict.fromkeys(_group(key) for key in keys))
-    if "optim.name" in groups:
-        groups = [group for group in groups if group not in ("optim", "optim.lr")]
-    if "data.name" in groups:
-        groups = [group for group in groups if group != "data.val_size"]
-    return groups
-
-
-def _group(key: str) -> str:
-    return next((start for start in _NOUNS if f"{key}.".startswith(f"{start}.")), key)
-
-
-def _confounded(
-    group: str,
-    places: Sequence[int],
-    varied: Mapping[str, Sequence[Setting | None]],
-    labels: Sequence[str],
-    baseline: int,
-) -> str:
-    keys = [key for key in varied if _group(key) == group]
-
-    def said(i: int) -> str:
-        values = [setting_text(varied[key][i]) for key in keys if varied[key][i] is not None]
-        return f"{labels[i]} {', '.join(values) or 'none'}"
-
-    listing = _cut([said(i) for i in (*places, baseline)])
-    return (
-        f"The {_NOUNS[group]} differs, too ({listing}): what sets these arms apart may come from "
-        "it, and not from the rest."
-    )
-
-
-def _unlike(
-    varied: Mapping[str, Sequence[Setting | None]], keys: Sequence[str], *, baseline: int
-) -> list[int]:
-    places = {
-        i
-        for key in keys
-        for i, value in enumerate(varied.get(key, ()))
-        if value != varied[key][baseline]
-    }
-    return sorted(places)
-
-
-def _named(places: Sequence[int], labels: Sequence[str]) -> str:
-    return _cut([labels[i] for i in places])
-
-
-def _cut(items: Sequence[str]) -> str:
+def _listed(items: Sequence[str]) -> str:
     if len(items) <= _MOST_NAMED:
         return ", ".join(items)
     return f"{', '.join(items[: _MOST_NAMED - 1])} and {len(items) - _MOST_NAMED + 1} more"
 
 
-_NEVER = frozenset({("schema_version",), ("name",), ("train", "seeds")})
-"""Not settings of a training: every file has them, and a run its own."""
-
-
-def changed_settings(config: Config) -> dict[str, object]:
-    """Settings that differ from the defaults, by dotted key, in the order of the file.
-
-    A setting is a default one when the config without it, or without the section around it, is
-    the same config. So a learning rate is held against the default of its optimiser.
-    """
-    from bninit.config import config_from_dict, leaf_values
-    from bninit.errors import ConfigError
-
-    values = leaf_values(config)
-    changed: dict[str, object] = {}
-    for key, value in _leaves_changes(values):
-        if key in _NEVER:
-            continue
-        for length in range(len(key), 0, -1):
-            # A key that has to be given can only go with its section.
-            with contextlib.suppress(ConfigError):
-                if config_from_dict(_without(values, key[:length])) == config:
-                    break
-        else:
-            changed[".".join(key)] = value
-    return changed
-
-
-def _leaves_changes(
-    values: Mapping[str, Any], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], object]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves_changes(value, (*above, name))
-        else:
-            yield (*above, name), value
-
-
-def _without(values: Mapping[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
-    first, *rest = key
-    if not rest:
-        return {name: value for name, value in values.items() if name != first}
-    return {**values, first: _without(values[first], tuple(rest))}
-
-
 def machines_of(runs: Sequence[Run]) -> dict[str, list[str | None]]:
-    """Tell on what, and on which images, each run was trained.
+    """The hardware and the images that each run was trained on.
 
     Args:
         runs: In any order.
@@ -916,28 +887,23 @@ def machines_of(runs: Sequence[Run]) -> dict[str, list[str | None]]:
         ``machine``: the processor or GPU, and on a CPU the number of threads;
         ``data_checksum``: of the data set. None where it is not known.
     """
-    told = [_environment(run) for run in runs]
-    return {
-        "machine": [_machine(each) for each in told],
-        "data_checksum": [_text(each.get("data_checksum")) for each in told],
-    }
+    found: dict[str, list[str | None]] = {"machine": [], "data_checksum": []}
+    for run in runs:
+        try:
+            about = run.environment
+        except StoreError:
+            about = {}
+        found["machine"].append(_machine(about))
+        found["data_checksum"].append(_text(about.get("data_checksum")))
+    return found
 
 
-def _environment(run: Run) -> Mapping[str, Any]:
-    try:
-        return run.environment
-    except StoreError:
-        return {}
-
-
-def _machine(told: Mapping[str, Any]) -> str | None:
-    device = _text(told.get("device"))
-    if device is None:
-        return None
-    if not device.startswith("cpu"):
-        return _text(told.get("device_name")) or device
-    threads = told.get("threads")
-    name = _text(told.get("cpu")) or "CPU"
+def _machine(about: Mapping[str, Any]) -> str | None:
+    device = _text(about.get("device"))
+    if device is None or not device.startswith("cpu"):
+        return device and (_text(about.get("device_name")) or device)
+    threads = about.get("threads")
+    name = _text(about.get("cpu")) or "CPU"
     return f"{name} with {threads} thread{'' if threads == 1 else 's'}" if threads else name
 
 

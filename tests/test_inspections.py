@@ -186,7 +186,7 @@ def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nothing"], "there is no run 'nothing'"),
+        (["nothing"], "unknown run, arm, folder or config file: 'nothing'"),
         (["bare"], "no probes were taken in this run"),
         (["none", "--name", "../x"], "cannot name a folder"),
     ],

@@ -195,7 +195,7 @@ def test_the_command_line(runs_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nothing"], "there is no run 'nothing'"),
+        (["nothing"], "unknown run, arm, folder or config file: 'nothing'"),
         (["wild"], "it diverged at step"),
         (["none", "--kind", "hills"], "'hills' is no kind of landscape"),
         (["none", "--resolution", "4"], "4 points have no good middle"),
@@ -227,7 +227,7 @@ def test_runs_that_cannot_be_looked_at(runs_dir: Path, tmp_path: Path) -> None:
         landscape([str(half)], runs_dir=tmp_path / "runs")
     with pytest.raises(UserError, match="no run is named"):
         landscape([])
-    with pytest.raises(StoreError, match="there is no run"):
+    with pytest.raises(StoreError, match="unknown run"):
         landscape(["none"], runs_dir=tmp_path)
 
 

@@ -18,10 +18,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one run, or all runs of an arm: config, figures, targets and files."""
-    from bninit.store import match_runs
+    from bninit.arms import resolve_runs
     from bninit.verbs.runs import print_json, print_run
 
-    found = match_runs(run, runs_dir=runs_dir)
+    found = resolve_runs([run], runs_dir=runs_dir)
     if as_json:
         print_json([one.summary for one in found])
         return

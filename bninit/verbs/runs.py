@@ -115,11 +115,11 @@ def print_rows(
 
 def print_run(run: Run, *, console: Console | None = None) -> None:
     """Prints all that is kept of a run, as far as it can be read."""
-    from bninit.arms import changed_settings
+    from bninit.arms import non_default_settings
     from bninit.errors import StoreError
 
     try:
-        changed = changed_settings(run.config)
+        changed = non_default_settings(run.config)
         targets = run.targets(run.config.targets)
     except StoreError:
         changed, targets = None, []

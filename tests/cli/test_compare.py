@@ -44,7 +44,7 @@ def test_configs_are_trained_once_and_compared(tmp_path: Path) -> None:
     [
         (["a"], "a is one arm"),
         (["a", "a"], "are the same arm"),
-        (["a", "nothing"], "no file or folder 'nothing'"),
+        (["a", "nothing"], "unknown run, arm, folder or config file: 'nothing'"),
         (["a", "nothing.yaml"], "nothing.yaml"),
         (["a", "b", "--baseline", "c"], "--baseline: 'c' is none of the arms"),
         (["a", "b", "--targets", "x"], "--targets: 'x' is no list"),

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bninit.arms import arms_of
-from bninit.verbs.compare.compare import FIGURES, TIMES, Comparison, compare_arms
+from bninit.arms import TIMES, arms_of
+from bninit.verbs.compare.compare import FIGURES, Comparison, compare_arms
 from bninit.verbs.compare.tables import (
     again,
     csv_text,

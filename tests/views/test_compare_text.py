@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from bninit.arms import ArmSummary
 from bninit.metrics import METRICS
 from bninit.stats import Estimate, Spread
-from bninit.verbs.compare.compare import SHARED_CLOCK, ComparedArm, Difference
+from bninit.verbs.compare.compare import SHARED_CLOCK, Difference
 from bninit.verbs.compare.tables import (
     difference_text,
     figure_text,
@@ -101,7 +102,7 @@ def test_titles_tell_the_unit_of_a_difference() -> None:
 def test_figures_tell_of_how_many_runs_they_are() -> None:
     def said(n: int, sd: float | None) -> str:
         spread = Spread(mean=0.98765, sd=sd, low=0.9, high=1.0, n=n)
-        arm = ComparedArm(
+        arm = ArmSummary(
             label="a", name="a", id="0" * 8, placement="none", settings={}, seeds=(0, 1, 2),
             num_diverged=3 - n, num_parameters=1, figures={"test_accuracy": spread}, targets=(),
         )  # fmt: skip

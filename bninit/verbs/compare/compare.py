@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +11,22 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bninit.arms import (
+    TIMES,
     Arm,
-    Asked,
-    AskedArm,
+    ArmRequest,
+    ArmSummary,
+    Named,
     Setting,
-    asked_arms,
+    TargetSummary,
     column_of,
-    confounding,
+    confounders,
     data_limits,
     epochs_of,
     find_baseline,
     labels_of,
     machines_of,
     pairing_limits,
+    resolve_arms,
     runs_frame,
     timing_limits,
     varied_settings,
@@ -35,12 +37,8 @@ from bninit.errors import UserError
 from bninit.metrics import METRICS, Metric, horizon_of
 from bninit.stats import (
     Estimate,
-    ReachedCurve,
-    Spread,
     compare_to_baseline,
-    median_of_censored,
     paired_differences,
-    reached_curve,
     spread,
 )
 from bninit.store import Run, run_folder
@@ -62,66 +60,10 @@ FIGURES = (
 )
 """Metrics with a mean for each arm."""
 
-TIMES = ("epochs_to_accuracy", "steps_to_accuracy", "seconds_to_accuracy")
-"""Metrics with a median for each arm and target."""
-
 SHARED_CLOCK = "shared clock"
 """Method of a difference of seconds that has no interval; see `Comparison.notes`."""
 
 Reading = Literal["better", "worse", "undecided", ""]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ArmAtTarget:
-    """How the runs of one arm came to one validation accuracy.
-
-    Attributes:
-        target: The validation accuracy, in (0, 1].
-        num_runs: All runs of the arm.
-        num_reached: Those that reached it.
-        watched_epochs: Epochs that each run had for it.
-        medians: By metric in `TIMES`, over all runs, those that never got there being later than
-            all others; None where half of them or more never did.
-        means: By metric in `TIMES`; None unless all runs got there.
-        curve: Share of runs that have reached it by each epoch.
-    """
-
-    target: float
-    num_runs: int
-    num_reached: int
-    watched_epochs: int
-    medians: dict[str, float | None]
-    means: dict[str, Spread | None]
-    curve: ReachedCurve
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ComparedArm:
-    """One arm of a comparison.
-
-    Attributes:
-        label: Its name, with its id where another arm has the same name.
-        name: Of its config.
-        id: Its content id.
-        placement: Where batch norm stands, for the colour of the arm.
-        settings: Its values of the settings that vary between the arms.
-        seeds: Of its runs, rising.
-        num_diverged: Runs that diverged; they have no test figures.
-        num_parameters: Numbers that one network trains.
-        figures: By metric in `FIGURES`, over the runs that have it; None when none has.
-        targets: Rising.
-    """
-
-    label: str
-    name: str
-    id: str
-    placement: str
-    settings: dict[str, Setting | None]
-    seeds: tuple[int, ...]
-    num_diverged: int
-    num_parameters: int
-    figures: dict[str, Spread | None]
-    targets: tuple[ArmAtTarget, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +146,7 @@ class Comparison:
     baseline: str
     targets: tuple[float, ...]
     varied: tuple[str, ...]
-    arms: tuple[ComparedArm, ...]
+    arms: tuple[ArmSummary, ...]
     differences: tuple[Difference, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -382,7 +324,7 @@ def compare_arms(
         warnings=(
             *warnings,
             *_left_out(arms, labels, at),
-            *confounding(varied, labels=labels, baseline=at),
+            *confounders(varied, labels=labels, baseline=at),
             *pairing_limits(varied, labels=labels, baseline=at),
             *data_limits(runs),
             *timing_limits(runs),
@@ -430,8 +372,8 @@ def _compared(
     *,
     varied: dict[str, tuple[Setting | None, ...]],
     targets: Sequence[float],
-) -> ComparedArm:
-    return ComparedArm(
+) -> ArmSummary:
+    return ArmSummary(
         label=label,
         name=arm.name,
         id=arm.id,
@@ -441,32 +383,18 @@ def _compared(
         num_diverged=int(table["diverged"].sum()),
         num_parameters=int(table["num_parameters"].iloc[0]),
         figures={name: spread(table[name].tolist()) for name in FIGURES},
-        targets=tuple(_at_target(arm, table, target) for target in targets),
+        targets=tuple(
+            TargetSummary(
+                target=target,
+                times={name: table[column_of(name, target)].to_numpy(np.float64) for name in TIMES},
+                watched_epochs=arm.config.train.epochs,
+            )
+            for target in targets
+        ),
     )
 
 
-def _at_target(arm: Arm, table: pd.DataFrame, target: float) -> ArmAtTarget:
-    times = {name: table[column_of(name, target)].to_numpy(np.float64) for name in TIMES}
-    num_reached = int((~np.isnan(times[TIMES[0]])).sum())
-    everyone = num_reached == len(table)
-    watched = arm.config.train.epochs
-    return ArmAtTarget(
-        target=target,
-        num_runs=len(table),
-        num_reached=num_reached,
-        watched_epochs=watched,
-        medians={
-            name: median_of_censored([None if math.isnan(t) else t for t in values.tolist()])
-            for name, values in times.items()
-        },
-        means={
-            name: spread(values.tolist()) if everyone else None for name, values in times.items()
-        },
-        curve=reached_curve(times[TIMES[0]], last_seen=watched),
-    )
-
-
-def _notes(arms: Sequence[ComparedArm], differences: Sequence[Difference]) -> list[str]:
+def _notes(arms: Sequence[ArmSummary], differences: Sequence[Difference]) -> list[str]:
     found = ["Differences are paired: a network minus the baseline's network with the same seed."]
     m = len(arms) - 1
     level = f"{100 * (1 - differences[0].alpha):g} %"
@@ -518,7 +446,7 @@ COMPARISONS = "compare"
 
 
 def compare(
-    arms: Sequence[Asked],
+    arms: Sequence[Named],
     *,
     baseline: str | None = None,
     overrides: Sequence[str | Override] = (),
@@ -559,7 +487,7 @@ def compare(
             arm's runs finished, or an arm without a common seed with the baseline.
     """
     folder = Path(runs_dir)
-    asked = asked_arms(arms, runs_dir=folder, overrides=overrides, seeds=seeds)
+    asked = resolve_arms(arms, runs_dir=folder, overrides=overrides, seeds=seeds)
     if len(asked) < 2:
         raise UserError(
             f"{asked[0].texts[0]} is one arm, and cannot be compared"
@@ -643,7 +571,7 @@ def default_name(comparison: Comparison) -> str:
     )
 
 
-def _targets(asked: Sequence[AskedArm], targets: Sequence[float] | None) -> tuple[float, ...]:
+def _targets(asked: Sequence[ArmRequest], targets: Sequence[float] | None) -> tuple[float, ...]:
     if targets is None:
         return tuple(sorted({target for arm in asked for target in arm.config.targets}))
     for target in targets:
@@ -657,7 +585,7 @@ def _targets(asked: Sequence[AskedArm], targets: Sequence[float] | None) -> tupl
     return tuple(sorted(set(targets)))
 
 
-def _read(asked: Sequence[AskedArm]) -> pd.DataFrame:
+def _read(asked: Sequence[ArmRequest]) -> pd.DataFrame:
     """The metrics of all finished runs; those that cannot be read count as missing."""
     epochs, _ = epochs_of([run for arm in asked for run in arm.finished.values()])
     for arm in asked:
@@ -666,7 +594,7 @@ def _read(asked: Sequence[AskedArm]) -> pd.DataFrame:
 
 
 def _train(
-    asked: Sequence[AskedArm],
+    asked: Sequence[ArmRequest],
     *,
     device: str | None,
     data_dir: str | os.PathLike[str] | None,
@@ -674,7 +602,7 @@ def _train(
     watcher: Progress | None,
 ) -> bool:
     """Train what is missing, all of it at once, so that arms that can share stacks do."""
-    wanted: dict[tuple[Path, str], list[tuple[AskedArm, int]]] = {}
+    wanted: dict[tuple[Path, str], list[tuple[ArmRequest, int]]] = {}
     for arm in asked:
         for seed in arm.missing:
             place = (arm.home, device or arm.config.train.device)
@@ -707,7 +635,7 @@ def _train(
     return True
 
 
-def _left_out_comparisons(asked: Sequence[AskedArm]) -> list[str]:
+def _left_out_comparisons(asked: Sequence[ArmRequest]) -> list[str]:
     """Warn of what is missing and not to be trained.
 
     Raises:
@@ -728,5 +656,5 @@ def _left_out_comparisons(asked: Sequence[AskedArm]) -> list[str]:
     ]
 
 
-def _called(arm: AskedArm) -> str:
+def _called(arm: ArmRequest) -> str:
     return f"{arm.config.name}-{arm.id}"

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bninit.arms import TargetSummary
 from bninit.metrics import Metric
 from bninit.show import words as text
 from bninit.show.old_charts import (
@@ -17,7 +18,7 @@ from bninit.show.old_charts import (
     curves_png,
     picture_style,
 )
-from bninit.verbs.compare.compare import ArmAtTarget, Comparison, Difference
+from bninit.verbs.compare.compare import Comparison, Difference
 from bninit.verbs.compare.tables import (
     difference_text,
     direction_word,
@@ -130,7 +131,7 @@ def _times_panel(
         )
 
 
-def _times_label(at: ArmAtTarget) -> str:
+def _times_label(at: TargetSummary) -> str:
     said = f"{reached_text(at)} reached it"
     median = at.medians["epochs_to_accuracy"]
     return said if median is None else f"{said}, median {text.count(median)}"

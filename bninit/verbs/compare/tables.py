@@ -14,16 +14,13 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from bninit.arms import setting_text, short_names
+from bninit.arms import TIMES, ArmSummary, TargetSummary, setting_text, short_names
 from bninit.metrics import METRICS, Metric
 from bninit.show import words as text
 from bninit.show.old_tables import Column, Grid, stacked
 from bninit.stats import Spread
 from bninit.verbs.compare.compare import (
     FIGURES,
-    TIMES,
-    ArmAtTarget,
-    ComparedArm,
     Comparison,
     Difference,
     ranges,
@@ -101,7 +98,7 @@ def short_title(metric: Metric, target: float | None) -> str:
     return title if unit in ("", "epochs", "steps") else f"{title} ({unit})"
 
 
-def figure_text(arm: ComparedArm, metric: Metric) -> str:
+def figure_text(arm: ArmSummary, metric: Metric) -> str:
     """Write mean and standard deviation of an arm's figure, and of how many runs if not all."""
     spread = arm.figures[metric.name]
     if spread is None:
@@ -118,12 +115,12 @@ def figure_text(arm: ComparedArm, metric: Metric) -> str:
     return said if spread.n == len(arm.seeds) else f"{said}, {spread.n} of {len(arm.seeds)}"
 
 
-def reached_text(at: ArmAtTarget) -> str:
+def reached_text(at: TargetSummary) -> str:
     """Write how many of an arm's runs reached a target: ``all 5``, ``2 of 5``."""
     return text.of(at.num_reached, at.num_runs)
 
 
-def median_text(at: ArmAtTarget, name: str) -> str:
+def median_text(at: TargetSummary, name: str) -> str:
     """Write the median time to a target; a dash where there is none."""
     median = at.medians[name]
     return text.seconds(median) if name.startswith("seconds") else text.count(median)
@@ -478,7 +475,7 @@ def _csv_figure(name: str, spread: Spread | None) -> dict[str, object]:
     return {"metric": name, "unit": _raw_unit(name), "target": "", **_csv_spread(spread)}
 
 
-def _csv_time(name: str, at: ArmAtTarget) -> dict[str, object]:
+def _csv_time(name: str, at: TargetSummary) -> dict[str, object]:
     return {
         "metric": name,
         "unit": _raw_unit(name),
@@ -521,7 +518,7 @@ def _cell(value: object) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _json_arm(arm: ComparedArm) -> dict[str, Any]:
+def _json_arm(arm: ArmSummary) -> dict[str, Any]:
     return {
         "label": arm.label,
         "name": arm.name,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bninit.arms import Arm, arms_of, labels_of
+from bninit.arms import Arm, Named, arms_of, labels_of, resolve_runs
 from bninit.errors import UserError
-from bninit.store import Run, match_runs
+from bninit.store import Run
 from bninit.store.output import joined_name, keep_findings
 
 if TYPE_CHECKING:
@@ -445,13 +445,11 @@ INSPECTIONS = "inspect"
 """Folder in the runs folder for what was found inside runs."""
 
 
-def inspect(
-    runs: Sequence[str | os.PathLike[str] | Run], *, runs_dir: str | os.PathLike[str] = "runs"
-) -> Insides:
+def inspect(runs: Sequence[Named | Run], *, runs_dir: str | os.PathLike[str] = "runs") -> Insides:
     """Look inside runs in which probes were taken.
 
     Args:
-        runs: Runs, their folders, ``<name>-<arm id>/seed-<n>``, or names or ids of arms.
+        runs: Runs, or what names them; see `bninit.arms.resolve_runs`.
         runs_dir: The folder of all runs.
 
     Raises:
@@ -462,10 +460,8 @@ def inspect(
     if not runs:
         raise UserError("no run is named", hint="name some, as in bninit inspect NAME-ID/seed-0")
     there: dict[tuple[str, int], Run] = {}
-    for asked in runs:
-        found = [asked] if isinstance(asked, Run) else match_runs(str(asked), runs_dir=runs_dir)
-        for run in found:
-            there.setdefault((run.arm, run.seed), run)
+    for run in resolve_runs(runs, runs_dir=runs_dir):
+        there.setdefault((run.arm, run.seed), run)
     return look_inside(list(there.values()))
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bninit.arms import Arm, arms_of, labels_of
+from bninit.arms import Arm, Named, arms_of, labels_of, resolve_runs
 from bninit.errors import UserError
 from bninit.stats import median
-from bninit.store import Run, match_runs
+from bninit.store import Run
 from bninit.store.output import joined_name, keep_findings
 
 if TYPE_CHECKING:
@@ -356,12 +356,12 @@ class Subject:
 
 
 def subjects_of(
-    runs: Sequence[str | os.PathLike[str] | Run], *, runs_dir: Path, kinds: Sequence[str]
+    runs: Sequence[Named | Run], *, runs_dir: Path, kinds: Sequence[str]
 ) -> tuple[Subject, ...]:
     """The runs that a user means, each once.
 
     Args:
-        runs: Runs, their folders, ids, or names or ids of arms.
+        runs: Runs, or what names them; see `bninit.arms.resolve_runs`.
         runs_dir: The folder of all runs.
         kinds: What is to be looked at; see `KINDS`.
 
@@ -372,11 +372,9 @@ def subjects_of(
     if not runs:
         raise UserError("no run is named", hint="name some, as in bninit landscape NAME-ID/seed-0")
     there: dict[tuple[str, int], Run] = {}
-    for asked in runs:
-        found = [asked] if isinstance(asked, Run) else match_runs(str(asked), runs_dir=runs_dir)
-        for run in found:
-            _check(run, kinds)
-            there.setdefault((run.arm, run.seed), run)
+    for run in resolve_runs(runs, runs_dir=runs_dir):
+        _check(run, kinds)
+        there.setdefault((run.arm, run.seed), run)
     arms = arms_of(there.values())
     labels = dict(zip([arm.id for arm in arms], labels_of(arms), strict=True))
     by_id = {arm.id: arm for arm in arms}
@@ -569,7 +567,7 @@ LANDSCAPES = "landscape"
 
 
 def landscape(
-    runs: Sequence[str | os.PathLike[str] | Run],
+    runs: Sequence[Named | Run],
     *,
     kinds: Sequence[str] = KINDS,
     steps: int = 30,
@@ -591,7 +589,7 @@ def landscape(
     same training.
 
     Args:
-        runs: Runs, their folders, ``<name>-<arm id>/seed-<n>``, or names or ids of arms.
+        runs: Runs, or what names them; see `bninit.arms.resolve_runs`.
         kinds: ``gradient`` along the gradient of training steps; ``line`` and ``plane`` along
             random filter-normalized directions; ``trajectory``, the plane in which most of the
             training lies. Planes and trajectories are of the lowest seed of each arm alone.

@@ -175,9 +175,9 @@ def experiment_entry(mine: ExperimentSummary, *, colours: Mapping[str, str]) -> 
 def _cells(summary: ArmSummary | None, *, num_targets: int) -> list[str]:
     if summary is None:
         return [text.MISSING] * (4 + num_targets)
-    gap = summary.generalization_gap
+    gap = summary.figures["generalization_gap"]
     return [
-        text.percent_with_sd(summary.test_accuracy),
+        text.percent_with_sd(summary.figures["test_accuracy"]),
         text.MISSING if gap is None else f"{100 * gap.mean:.2f}",
         text.of(summary.num_diverged, summary.num_runs) if summary.num_diverged else "none",
         *(_reached(target) for target in summary.targets),
@@ -187,9 +187,8 @@ def _cells(summary: ArmSummary | None, *, num_targets: int) -> list[str]:
 
 def _reached(target: TargetSummary) -> str:
     told = text.of(target.num_reached, target.num_runs)
-    if target.median_epochs is None:
-        return told
-    return f"{told} ({text.count(target.median_epochs)})"
+    median = target.medians["epochs_to_accuracy"]
+    return told if median is None else f"{told} ({text.count(median)})"
 
 
 def _slug(name: str) -> str:

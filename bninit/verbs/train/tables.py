@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bninit.arms import ArmSummary, TargetSummary, summarise_arms
+from bninit.arms import TIMES, ArmSummary, TargetSummary, summarise_arms
 from bninit.show import words as text
 from bninit.show.old_tables import Column, Grid, WideOrNarrow, block, pairs, stacked
 from bninit.store.names import CURVES, arm_folder
@@ -100,9 +100,9 @@ def _targets(arms: Sequence[ArmSummary]) -> Grid:
                 text.target_percent(each.target) if starts else "",
                 arm.label,
                 _reached(each),
-                text.count(each.median_epochs),
-                text.count(each.median_steps),
-                text.seconds(each.median_seconds),
+                text.count(each.medians["epochs_to_accuracy"]),
+                text.count(each.medians["steps_to_accuracy"]),
+                text.seconds(each.medians["seconds_to_accuracy"]),
             )
         )
     return Grid(columns, rows, sections=sections if len(arms) > 1 else ())
@@ -117,15 +117,15 @@ def _card(arm: ArmSummary) -> RenderableType:
     ]
     for each in arm.targets:
         entries.append((f"to {text.target_percent(each.target)}", _reached(each)))
-        if each.median_epochs is not None:
-            steps = _number(each.median_steps, "step")
-            entries.append(("", f"after {_number(each.median_epochs, 'epoch')},"))
-            entries.append(("", f"{steps}, {text.seconds(each.median_seconds)}"))
+        epochs, steps, seconds = (each.medians[name] for name in TIMES)
+        if epochs is not None:
+            entries.append(("", f"after {_number(epochs, 'epoch')},"))
+            entries.append(("", f"{_number(steps, 'step')}, {text.seconds(seconds)}"))
     return block(arm.label, pairs(entries))
 
 
 def _test_accuracy(arm: ArmSummary) -> str:
-    accuracy = arm.test_accuracy
+    accuracy = arm.figures["test_accuracy"]
     if accuracy is None or accuracy.n == arm.num_runs:
         return text.percent_with_sd(accuracy)
     return text.percent_with_sd(accuracy, extra=f"{accuracy.n} of {arm.num_runs} seeds")
@@ -141,7 +141,7 @@ def _reached(each: TargetSummary) -> Text:
     said = text.of(each.num_reached, each.num_runs)
     if each.num_runs == 1:
         said = "yes" if each.num_reached else "not"
-    if each.watched_epochs is not None:
+    if each.num_reached < each.num_runs:
         said += f" in {_number(each.watched_epochs, 'epoch')}"
     return Text(said, style="" if each.num_reached == each.num_runs else "yellow")
 

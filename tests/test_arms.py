@@ -1,0 +1,355 @@
+"""Arms: summaries and tables against figures worked out by hand, and how arms differ."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bninit.arms import (
+    Arm,
+    ArmSummary,
+    arm_labels,
+    arms_of,
+    column_of,
+    confounders,
+    data_limits,
+    epochs_of,
+    labels_of,
+    non_default_settings,
+    pairing_limits,
+    runs_frame,
+    short_names,
+    summarise_arms,
+    timing_limits,
+    varied_settings,
+)
+from bninit.config import arm_id, config_from_dict
+from bninit.metrics import METRICS
+
+
+def summary(
+    seed: int,
+    *,
+    name: str = "bn-pre",
+    test_accuracy: float | None = 0.98,
+    epochs_to: dict[float, int | None] | None = None,
+    seconds_per_epoch: float | None = 0.5,
+) -> dict[str, Any]:
+    """As in summary.json; a step is a hundredth of an epoch, an epoch takes 2 s."""
+    return {
+        "name": name,
+        "arm": "0123456789",
+        "seed": seed,
+        "status": "diverged" if test_accuracy is None else "done",
+        "num_parameters": 1234,
+        "test_accuracy": test_accuracy,
+        "generalization_gap": None if test_accuracy is None else 1 - test_accuracy,
+        "seconds_per_epoch": seconds_per_epoch,
+        "targets": [
+            {
+                "target": target,
+                "reached": epochs is not None,
+                "epochs": epochs,
+                "steps": None if epochs is None else 100 * epochs,
+                "seconds": None if epochs is None else 2.0 * epochs,
+                "censored_at_epochs": 10 if epochs is None else None,
+            }
+            for target, epochs in (epochs_to or {}).items()
+        ],
+    }
+
+
+def summarised(*runs: dict[str, Any]) -> ArmSummary:
+    (arm,) = summarise_arms(runs)
+    return arm
+
+
+def test_figures_are_over_the_runs_that_did_not_diverge() -> None:
+    accuracies = [0.9801, 0.9812, None, 0.9834]
+    arm = summarised(*(summary(seed, test_accuracy=a) for seed, a in enumerate(accuracies)))
+    accuracy, gap = arm.figures["test_accuracy"], arm.figures["generalization_gap"]
+    known = [a for a in accuracies if a is not None]
+    assert accuracy is not None
+    assert gap is not None
+    assert (accuracy.mean, accuracy.sd) == pytest.approx((np.mean(known), np.std(known, ddof=1)))
+    assert (gap.mean, gap.n) == (pytest.approx(1 - np.mean(known)), 3)
+    assert (arm.num_runs, arm.num_diverged, arm.num_parameters) == (4, 1, 1234)
+    lost = summarised(summary(0, test_accuracy=None))
+    assert (lost.figures["test_accuracy"], lost.num_diverged) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "median", "num_reached", "watched"),
+    [
+        ([4, 2, 9], 4, 3, 9),
+        # In order 2, 4, 9, never, never; the mean of those that reached it would be 5.
+        ([4, None, 2, 9, None], 9, 3, 10),
+        ([1, None], None, 1, 10),
+        ([None], None, 0, 10),
+        ([0], 0, 1, 0),
+    ],
+)
+def test_a_run_that_never_reached_a_target_is_later_than_all_others(
+    epochs: list[int | None], median: float | None, num_reached: int, watched: int
+) -> None:
+    arm = summarised(*(summary(seed, epochs_to={0.95: e}) for seed, e in enumerate(epochs)))
+    (target,) = arm.targets
+    steps, seconds = (None, None) if median is None else (100 * median, 2.0 * median)
+    assert target.medians == {
+        "epochs_to_accuracy": median,
+        "steps_to_accuracy": steps,
+        "seconds_to_accuracy": seconds,
+    }
+    assert (target.num_reached, target.num_runs) == (num_reached, len(epochs))
+    assert (target.means["epochs_to_accuracy"] is None) == (None in epochs)
+    if watched == 10:
+        assert target.watched_epochs == 10
+        assert target.curve.share[-1] == pytest.approx(num_reached / len(epochs))
+
+
+def test_targets_and_seeds_rise_and_arms_keep_their_order() -> None:
+    arm = summarised(summary(1, epochs_to={0.97: 3, 0.95: 1}), summary(0, epochs_to={0.95: 2}))
+    assert [(t.target, t.num_runs) for t in arm.targets] == [(0.95, 2), (0.97, 1)]
+    found = summarise_arms([summary(1, name="b"), summary(3, name="a"), summary(0, name="b")])
+    assert [(arm.label, arm.seeds) for arm in found] == [("b", (0, 1)), ("a", (3,))]
+    assert summarise_arms([]) == []
+
+
+def test_seconds_per_epoch_are_a_median_over_runs_that_have_any() -> None:
+    seconds = [0.5, None, 9.0, 0.7]
+    arm = summarised(*(summary(i, seconds_per_epoch=s) for i, s in enumerate(seconds)))
+    assert arm.median_seconds_per_epoch == 0.7
+    assert summarised(summary(0, seconds_per_epoch=None)).median_seconds_per_epoch is None
+
+
+def test_labels_are_names_unless_two_arms_share_one() -> None:
+    keys = [("a", "0123456789"), ("b", "1111111111"), ("b", "2222222222")]
+    assert list(arm_labels(keys).values()) == ["a", "b-11111111", "b-22222222"]
+
+
+def test_runs_are_grouped_by_what_decides_their_results(keep_run: Any) -> None:
+    runs = [
+        keep_run("b", [0.1, 0.6], seed=1),
+        keep_run("b", [0.1, 0.6], seed=0),
+        keep_run("other-name", [0.1, 0.7], seed=2),
+        keep_run("z", [0.1, 0.7], seed=2),
+        keep_run("b", [0.1, 0.7], seed=0, overrides=["optim.lr=0.5"]),
+    ]
+    arms = arms_of(runs)
+    assert [(arm.name, arm.seeds) for arm in arms] == [("b", (0, 1, 2)), ("b", (0,))]
+    assert arms[0].runs[2].name == "other-name", "of one seed under two names the first is taken"
+    assert labels_of(arms) == [f"b-{arm.id}" for arm in arms]
+    assert arms[1].settings["optim.lr"] == 0.5
+    assert arms[0].settings["model.hidden"] == [2]
+    assert "name" not in arms[0].settings
+
+
+def test_the_table_has_the_figures_of_each_run_alone(keep_run: Any) -> None:
+    runs = [
+        keep_run("a", [0.1, 0.5, 0.79, 0.8], test_accuracy=0.91),
+        keep_run("a", [0.6, 0.4, 0.7, 0.7], seed=1, val_losses=[2.0, 3.0, 0.5, 1.5]),
+        keep_run("a", [0.1, 0.85], seed=2, epochs=3),
+        keep_run("b", [0.1, math.nan, 0.9, 0.2], overrides=["optim.lr=0.2"]),
+    ]
+    names = [name for name, metric in METRICS.items() if metric.probes is None]
+    # The rows of the runs may come in any order.
+    epochs, problems = epochs_of(runs[::-1])
+    frame = runs_frame(arms_of(runs), metrics=names, targets=(0.5, 0.8), epochs=epochs)
+    assert not problems
+    assert frame["status"].tolist() == ["done", "done", "diverged", "done"]
+    for name in names:
+        for target in (0.5, 0.8) if METRICS[name].needs_target else (None,):
+            expected = [METRICS[name].value(run, target or math.nan) for run in runs]
+            found = frame[column_of(name, target)].tolist()
+            assert found == pytest.approx(expected, nan_ok=True, rel=0, abs=0)
+
+
+def test_runs_whose_metrics_are_damaged_are_reported(keep_run: Any) -> None:
+    run, whole = keep_run("a", [0.1, 0.6]), keep_run("a", [0.1, 0.6], seed=1)
+    (run.folder / "metrics.csv").write_text("epoch\n")
+    epochs, problems = epochs_of([run, whole])
+    assert set(epochs["seed"]) == {1}
+    assert len(problems) == 1
+    assert "metrics.csv" in str(problems[0])
+    assert len(epochs_of([])[0]) == 0
+
+
+def changed(**sections: Any) -> dict[str, object]:
+    return non_default_settings(config_from_dict({"name": "x", **sections}))
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({}, {}),
+        (
+            {
+                "optim": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+                "model": {"init": {"scheme": "he_normal", "bias": {"scheme": "zeros"}}},
+                "train": {"epochs": 10, "seeds": [3, 4]},
+            },
+            {},
+        ),
+        # A setting is held against the default of its kind.
+        ({"optim": {"name": "adam", "lr": 0.001}}, {"optim.name": "adam"}),
+        ({"optim": {"name": "adam", "lr": 0.1}}, {"optim.name": "adam", "optim.lr": 0.1}),
+        ({"model": {"hidden": [5]}}, {"model.hidden": [5]}),
+        ({"model": {"norm": {"placement": "pre"}}}, {"model.norm.placement": "pre"}),
+        (
+            {"model": {"init": {"scheme": "normal", "std": 0.3}}},
+            {"model.init.scheme": "normal", "model.init.std": 0.3},
+        ),
+        (
+            {"model": {"init": {"bias": 0.1}}},
+            {"model.init.bias.scheme": "constant", "model.init.bias.value": 0.1},
+        ),
+        ({"targets": [0.9]}, {"targets": [0.9]}),
+    ],
+)
+def test_settings_other_than_the_defaults(
+    sections: dict[str, Any], expected: dict[str, object]
+) -> None:
+    assert changed(**sections) == expected
+
+
+def test_the_changes_alone_give_the_same_config_again() -> None:
+    sections = {
+        "data": {"name": "kmnist", "scale": "raw"},
+        "model": {"norm": {"placement": "post", "eps": 1e-3}, "init": {"scheme": "orthogonal"}},
+        "optim": {"name": "adamw", "weight_decay": 0.2, "schedule": "cosine"},
+        "train": {"last_batch": "keep"},
+    }
+    config = config_from_dict({"name": "x", **sections})
+    again: dict[str, Any] = {"name": "x"}
+    for key, value in non_default_settings(config).items():
+        *above, last = key.split(".")
+        section = again
+        for part in above:
+            section = section.setdefault(part, {})
+        section[last] = value
+    assert config_from_dict(again) == config
+
+
+def arm(name: str, **changes: Any) -> Arm:
+    values: dict[str, object] = {"name": name, "train": {"batch_size": 100, "seeds": [3]}}
+    overrides = [f"{key.replace('__', '.')}={value}" for key, value in changes.items()]
+    config = config_from_dict(values, overrides=overrides)
+    return Arm(name=name, id=arm_id(config), config=config, runs=())
+
+
+def warned(*arms: Arm) -> list[str]:
+    labels = [one.name for one in arms]
+    return confounders(varied_settings(arms), labels=labels, baseline=0)
+
+
+def test_only_settings_that_vary_are_listed() -> None:
+    arms = [arm("a"), arm("b", model__norm__placement="pre"), arm("c", optim__lr=0.5)]
+    assert varied_settings(arms) == {
+        "model.norm.placement": ("none", "pre", "none"),
+        "optim.lr": (0.1, 0.1, 0.5),
+    }
+    assert varied_settings(arms[:1] * 2) == {}
+
+
+def test_a_parameter_that_some_arms_do_not_have_varies_unless_it_is_the_default() -> None:
+    with_default, without = arm("a", model__norm__placement="pre"), arm("b")
+    assert "model.norm.momentum" in with_default.settings
+    assert list(varied_settings([with_default, without])) == ["model.norm.placement"]
+    other = arm("c", model__norm__placement="pre", model__norm__momentum=0.3)
+    assert varied_settings([other, without])["model.norm.momentum"] == (0.3, None)
+    small = arm("d", model__init="{scheme: normal, std: 0.01}")
+    assert varied_settings([small, without])["model.init.std"] == (0.01, None)
+
+
+def test_names_of_keys_are_as_short_as_they_are_unique() -> None:
+    assert short_names(["model.norm.placement", "model.init.scheme", "model.init.bias.scheme"]) == {
+        "model.norm.placement": "placement",
+        "model.init.scheme": "init.scheme",
+        "model.init.bias.scheme": "bias.scheme",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "noun"),
+    [
+        ("optim__lr", 0.5, "learning rate"),
+        ("train__batch_size", 50, "batch size"),
+        ("train__epochs", 20, "number of epochs"),
+        ("data__scale", "raw", "scaling of the pixels"),
+        ("train__precision", "float64", "precision"),
+        ("optim__momentum", 0.5, "optimiser's settings"),
+        ("optim__schedule", "cosine", "learning-rate schedule"),
+    ],
+)
+def test_a_difference_in_training_beside_another_one_is_warned_of(
+    key: str, value: object, noun: str
+) -> None:
+    alone = arm("b", **{key: value})
+    both = arm("c", model__norm__placement="pre", **{key: value})
+    assert warned(arm("a"), alone) == []
+    (warning,) = warned(arm("a"), both)
+    assert warning.startswith(f"The {noun} differs, too (c ")
+
+
+def test_settings_of_the_network_may_differ_together() -> None:
+    both = arm(
+        "b", model__norm__placement="pre", model__init="{scheme: zeros}", model__activation="tanh"
+    )
+    assert warned(arm("a"), both) == []
+
+
+def test_another_optimiser_brings_its_own_learning_rate() -> None:
+    assert warned(arm("a"), arm("b", optim__name="adam")) == []
+    (warning,) = warned(arm("a"), arm("b", optim__name="adam", model__norm__placement="pre"))
+    assert "optimiser differs" in warning
+
+
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({"optim__lr": 0.5}, []),
+        ({"train__batch_size": 50}, ["b and a did not see the same batches"]),
+        ({"model__hidden": [8]}, ["b and a do not start from the same raw draws"]),
+        (
+            {"data__name": "kmnist"},
+            ["b and a did not see the same batches", "b and a are tested on different images"],
+        ),
+    ],
+)
+def test_pairs_with_unlike_batches_or_layers_are_warned_of(
+    changes: dict[str, Any], warnings: list[str]
+) -> None:
+    varied = varied_settings([arm("a"), arm("b", **changes)])
+    found = pairing_limits(varied, labels=["a", "b"], baseline=0)
+    assert len(found) == len(warnings)
+    assert all(text.startswith(start) for text, start in zip(found, warnings, strict=True))
+
+
+def test_timings_of_unlike_stacks_or_machines_are_warned_of() -> None:
+    runs = pd.DataFrame(
+        {
+            "label": ["a", "a", "b", "b"],
+            "stack_size": [5, 5, 5, 5],
+            "machine": ["X with 2 threads", None, "X with 2 threads", None],
+        }
+    )
+    assert timing_limits(runs) == []
+    (warning,) = timing_limits(runs.assign(stack_size=[5, 5, 10, 10]))
+    assert "(a: 5, b: 10)" in warning
+    (warning,) = timing_limits(runs.assign(machine=["X", "X", "X", "Y"]))
+    assert "(a: X, b: X and Y)" in warning
+
+
+def test_different_contents_of_one_data_set_are_warned_of() -> None:
+    runs = pd.DataFrame(
+        {"label": ["a", "b"], "data.name": ["mnist", "mnist"], "data_checksum": ["1" * 64] * 2}
+    )
+    assert data_limits(runs) == []
+    (warning,) = data_limits(runs.assign(data_checksum=["1" * 64, "2" * 64]))
+    assert "a 11111111, b 22222222" in warning
+    other = runs.assign(**{"data.name": ["mnist", "kmnist"]})
+    assert data_limits(other.assign(data_checksum=["1" * 64, "2" * 64])) == []
