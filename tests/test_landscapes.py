@@ -200,7 +200,7 @@ def test_the_command_line(runs_dir: Path, tmp_path: Path) -> None:
         (["none", "--kind", "hills"], "'hills' is no kind of landscape"),
         (["none", "--resolution", "4"], "4 points have no good middle"),
         (["none", "--lengths", "0.2,0.1"], "0.2, 0.1 is no list of step lengths"),
-        (["none", "--lengths", "a"], "'a' is no list of step lengths"),
+        (["none", "--lengths", "a"], "invalid list of step lengths: 'a'"),
         (["none", "--steps", "0"], "--steps: 0 is out of range"),
         (["none", "--examples", "1"], "--examples: 1 is out of range"),
         (["none", "--extent", "nan"], "--extent: nan is out of range"),

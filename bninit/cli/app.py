@@ -9,26 +9,10 @@ import sys
 import typer
 
 from bninit import __version__
-from bninit.cli import (
-    bench,
-    compare,
-    data,
-    explain,
-    init,
-    inspect,
-    landscape,
-    list_runs,
-    report,
-    schema,
-    show,
-    study,
-    train,
-)
+from bninit.cli import analysis, experiments, files
+from bninit.cli import options as opt
 from bninit.engines.stopping import TERMINATED
 from bninit.errors import TrainingError, UserError
-
-FAILED = 1
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="bninit",
@@ -39,23 +23,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
-app.command("compare")(compare.compare)
-app.command("study")(study.study)
-app.command("report")(report.report)
-app.command("inspect")(inspect.inspect)
-app.command("landscape")(landscape.landscape)
-app.command("explain")(explain.explain)
-app.command("list")(list_runs.list_runs)
-app.command("show")(show.show)
-app.command("data")(data.data)
-app.command("init")(init.init)
-app.command("schema")(schema.schema)
-app.command("bench")(bench.bench)
+app.command("train")(experiments.train)
+app.command("compare")(experiments.compare)
+app.command("study")(experiments.study)
+app.command("report")(experiments.report)
+app.command("inspect")(analysis.inspect)
+app.command("landscape")(analysis.landscape)
+app.command("explain")(analysis.explain)
+app.command("list")(files.list_runs)
+app.command("show")(files.show)
+app.command("data")(files.data)
+app.command("init")(files.init)
+app.command("schema")(files.schema)
+app.command("bench")(analysis.bench)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"bninit {__version__}")
         raise typer.Exit
 
@@ -63,7 +47,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     del version
@@ -71,32 +55,32 @@ def _root(
 
 def main() -> None:
     """Runs the program; exit code 0 fine, 1 something failed, 2 the input is wrong."""
-    interrupted = "interrupted: what is finished is kept; the same command goes on from there"
+    interrupted = "Interrupted. Progress is saved; rerun the command to resume."
     try:
         app()
     except SystemExit as end:
-        if end.code in (INTERRUPTED, TERMINATED):
-            typer.echo(interrupted, err=True)
+        if end.code in (opt.INTERRUPTED, TERMINATED):
+            opt.note(interrupted)
         raise
     except UserError as error:
         from bninit.show.words import printable
 
-        typer.echo(f"error: {printable(str(error))}", err=True)
+        opt.note(f"error: {printable(str(error))}")
         sys.exit(error.exit_code)
     except TrainingError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(FAILED)
+        opt.note(f"error: {error}")
+        sys.exit(opt.FAILED)
     except KeyboardInterrupt:
-        typer.echo(interrupted, err=True)
-        sys.exit(INTERRUPTED)
+        opt.note(interrupted)
+        sys.exit(opt.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(FAILED)
+        sys.exit(opt.FAILED)
     except OSError as error:
         place = "standard output" if error.filename is None else str(error.filename)
-        typer.echo(f"error: {place}: {error.strerror or error}", err=True)
+        opt.note(f"error: {place}: {error.strerror or error}")
         _drop_output()
-        sys.exit(FAILED)
+        sys.exit(opt.FAILED)
 
 
 def _drop_output() -> None:

@@ -74,7 +74,7 @@ def test_who_computes_something_else_is_a_failure(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--hidden", "8,x"], "--hidden: '8,x' is no list of whole numbers"),
+        (["--hidden", "8,x"], "--hidden: invalid list of whole numbers: '8,x'"),
         (["--hidden", "8,0"], "--hidden: 0 is too small"),
         (["--stacks", "0"], "--stacks: 0 is too small"),
         (["--batch-size", "1"], "--batch-size: 1 is too small"),
@@ -84,7 +84,7 @@ def test_who_computes_something_else_is_a_failure(
         (["--placement", "before"], "before"),
         (["--data", "nmist"], "unknown data set 'nmist'"),
         (["--device", "tpu"], "tpu"),
-        (["--scaling", "--hidden", "8"], "do not go with it"),
+        (["--scaling", "--hidden", "8"], "not allowed together with"),
     ],
 )
 def test_wrong_input_is_one_error(arguments: list[str], said: str, tmp_path: Path) -> None:

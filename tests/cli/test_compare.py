@@ -47,7 +47,7 @@ def test_configs_are_trained_once_and_compared(tmp_path: Path) -> None:
         (["a", "nothing"], "unknown run, arm, folder or config file: 'nothing'"),
         (["a", "nothing.yaml"], "nothing.yaml"),
         (["a", "b", "--baseline", "c"], "--baseline: 'c' is none of the arms"),
-        (["a", "b", "--targets", "x"], "--targets: 'x' is no list"),
+        (["a", "b", "--targets", "x"], "--targets: invalid list of accuracies: 'x'"),
         (["a", "b", "--targets", "97"], "write 0.97"),
         (["a", "b", "--name", "../b"], "--name: '../b' cannot name"),
         (["a", "b", "--set", "optim.lr=1"], "no config among the arms"),

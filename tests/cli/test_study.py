@@ -121,8 +121,8 @@ def test_a_failed_training_is_told_and_the_others_go_on(
         (("study", "met.yaml", "--seeds", "0"), "--seeds 0"),
         (("study", "met.yaml", "--set", "model.norm.placement=pre"), "varies this key"),
         (("study", "met.yaml", "--device", "cuda:99"), "cuda"),
-        (("report", "nothing"), "there is no study 'nothing'"),
-        (("report", "../cli"), "there is no study '../cli'"),
+        (("report", "nothing"), "unknown study: 'nothing'"),
+        (("report", "../cli"), "unknown study: '../cli'"),
     ],
 )
 def test_wrong_input_is_told_without_a_traceback(

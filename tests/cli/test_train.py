@@ -129,7 +129,7 @@ def test_interrupted_it_says_how_to_go_on(trained: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in rest
+    assert "rerun the command to resume" in rest
     assert "Traceback" not in rest
 
 

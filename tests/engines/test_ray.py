@@ -220,7 +220,7 @@ def test_interrupted_it_saves_within_the_epoch_and_goes_on(
     _, rest = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, said + rest
     assert rest.count("saved after step") >= 1
-    assert rest.endswith("the same command goes on from there\n")
+    assert rest.endswith("rerun the command to resume.\n")
     assert "Traceback" not in rest
     wait_until(lambda: not nodes.workers, "no worker outlives the command")
 

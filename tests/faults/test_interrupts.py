@@ -16,7 +16,7 @@ from warm import Warm
 
 Undisturbed = Callable[[str], dict[str, Any]]
 CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
-HOW_TO_GO_ON = "interrupted: what is finished is kept; the same command goes on from there\n"
+HOW_TO_GO_ON = "Interrupted. Progress is saved; rerun the command to resume.\n"
 
 
 def cut(warm: Warm, folder: Path, *, signum: int, at: int, times: int = 1, what: str) -> str:
