@@ -40,6 +40,7 @@ def train(
     Progress goes to standard error, the table at the end to standard output.
     """
     from bninit.config import load_config
+
     changes = opt.overrides(
         settings, seeds=seeds, epochs=epochs, device=device, tensorboard=tensorboard
     )
