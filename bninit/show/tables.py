@@ -7,15 +7,17 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bninit.nets.architecture import NOTES, ParameterRow, num_tracked, num_trained
 from bninit.show import words
+
+if TYPE_CHECKING:
+    from bninit.nets.architecture import ParameterRow
 
 _GAP = 2
 """Columns of the terminal between two columns of a table."""
@@ -244,6 +246,9 @@ def parameter_table(rows: Sequence[ParameterRow]) -> RenderableType:
     Args:
         rows: As `bninit.nets.architecture.parameter_rows` gives them.
     """
+    # Here, so that listing runs imports no pydantic.
+    from bninit.nets.architecture import NOTES, num_tracked, num_trained
+
     columns = [
         Column(key="layer", title="layer"),
         Column(key="kind", title="kind", style="bold"),
