@@ -175,7 +175,8 @@ def keep_run(tmp_path: Path) -> KeepRun:
         steps_per_epoch = config.iterations_per_epoch
         state = build_sequential(architecture_of(config)).state_dict()
         about = {"device": "cpu", "threads": 1, "stack_size": 1, **(environment or {})}
-        with RunWriter.open(tmp_path / "runs", config, seed, environment=about) as writer:
+        with RunWriter(tmp_path / "runs", config, seed) as writer:
+            writer.describe(about)
             for epoch, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True)):
                 metrics = EpochMetrics(
                     epoch=epoch,

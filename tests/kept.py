@@ -8,17 +8,18 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bninit.config import load_config
+import yaml
+
+from bninit.config import config_from_dict
 from bninit.store import find_runs
-from bninit.store.checkpoints import read_checkpoint
-from bninit.store.metrics import parse_rows
-from bninit.store.steps import decode as decode_steps
-from bninit.store.summary import read_summary
-from bninit.store.tensors import decode as decode_tensors
+from bninit.store.epochs import decode_metrics, decode_steps
+from bninit.store.files import find_file
+from bninit.store.tensors import decode_checkpoint, decode_tensors
 
 CLOCKS = {"seconds", "seconds_per_epoch", "stack_size", "crc32"}
 """Keys of a summary that tell of time, by whom a clock was shared, or are sums over what does."""
@@ -33,7 +34,7 @@ def results(runs_dir: Path) -> dict[str, Any]:
         layers = run.folder / "layers.safetensors"
         found[f"{run.id}/layers"] = layers.read_bytes() if layers.exists() else None
         # repr tells floats apart to the last bit, and NaN is like NaN.
-        found[f"{run.id}/metrics.csv"] = [repr(row[:-1]) for row in run.plain_rows()]
+        found[f"{run.id}/metrics.csv"] = [repr(row[:-1]) for row in run.rows()]
         found[f"{run.id}/summary.json"] = repr(_timeless(run.summary))
         assert not list(run.folder.glob(".*.tmp"))
     for path in sorted(runs_dir.glob("studies/*/*.json")):
@@ -69,14 +70,15 @@ def places(runs_dir: Path) -> dict[str, Place]:
     found = {}
     for run in find_runs(runs_dir) if runs_dir.exists() else []:
         metrics = run.folder / "metrics.csv"
-        recorded = len(run.plain_rows()) - 1 if metrics.exists() else -1
+        recorded = len(run.rows()) - 1 if metrics.exists() else -1
         path = run.folder / "checkpoint.safetensors"
-        stored = read_checkpoint(path, arm=run.arm, seed=run.seed)
+        stored = find_file(path, partial(decode_checkpoint, arm=run.arm, seed=run.seed))
         finished = run.summary is not None
         if stored is None:
             found[run.id] = Place(recorded, recorded if finished else -1, finished=finished)
         else:
-            found[run.id] = Place(recorded, stored.epoch, stored.begun.size, finished=finished)
+            epoch, steps = stored.checkpoint.place
+            found[run.id] = Place(recorded, epoch, steps, finished=finished)
     return found
 
 
@@ -90,28 +92,21 @@ def resumptions(runs_dir: Path) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def _png(data: bytes, *, path: Path) -> None:
-    assert data.startswith(b"\x89PNG"), path
-    assert data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82"), path
+def _png(data: bytes) -> None:
+    assert data.startswith(b"\x89PNG")
+    assert data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
 
 
-def _html(data: bytes, *, path: Path) -> None:
-    assert data.rstrip().endswith(b"</html>"), path
+def _html(data: bytes) -> None:
+    assert data.rstrip().endswith(b"</html>")
 
 
-def _json(data: bytes, *, path: Path) -> None:
-    if path.name == "summary.json":
-        # Read once more, as it may have been replaced meanwhile: then it is the new one.
-        read_summary(path)
-    json.loads(data)
-
-
-_READERS: dict[str, Callable[..., object]] = {
-    "metrics.csv": parse_rows,
+_READERS: dict[str, Callable[[bytes], object]] = {
+    "metrics.csv": decode_metrics,
     "steps.npy": decode_steps,
-    "config.yaml": lambda data, path: load_config(path),
+    "config.yaml": lambda data: config_from_dict(yaml.safe_load(data)),
     ".safetensors": decode_tensors,
-    ".json": _json,
+    ".json": json.loads,
     ".png": _png,
     ".html": _html,
 }
@@ -171,6 +166,6 @@ class Reader:
             parse = _READERS.get(path.name) or _READERS.get(path.suffix)
             try:
                 if parse is not None:
-                    parse(data, path=path)
+                    parse(data)
             except Exception as error:
                 self.faults.append(f"{path}: {error!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,7 +145,7 @@ class Probed:
             step=step, epoch=epoch, key=code, value=value.astype(np.float32), keys=keys
         )
         data = encode_layers(rows, probes=self.config.probes, arm="a", seed=0)
-        return decode_layers(data, path=Path("layers.safetensors"))
+        return decode_layers(data)
 
 
 def _of_layers(place: str, quantity: str, *values: list[float]) -> Numbers:

@@ -258,7 +258,7 @@ class _Driver:
             for job in queued.jobs:
                 try:
                     writer = held.enter_context(
-                        RunWriter.open(self._runs_dir, job.config, job.seed, fresh=queued.fresh)
+                        RunWriter(self._runs_dir, job.config, job.seed, fresh=queued.fresh)
                     )
                 except HeldError:
                     held_elsewhere.append(job)

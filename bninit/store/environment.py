@@ -1,4 +1,4 @@
-"""What a run is trained with: versions, git state, device, and the command."""
+"""What a run is trained with: versions, git state, machine, device, and the command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def environment(
         stack_size: Networks that train together.
 
     Returns:
-        Plain values for ``environment.json``. What cannot be found out is None.
+        Plain values for ``environment.json``; None for what is unknown.
     """
     return {
         **request(),
@@ -38,7 +38,7 @@ def environment(
 
 
 def request() -> dict[str, Any]:
-    """The part of `environment` that tells who asked, and when."""
+    """The part of `environment` about the command: when it started, its arguments, git state."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(sys.argv),
@@ -47,11 +47,7 @@ def request() -> dict[str, Any]:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """The part of `environment` that tells of the process and the machine that train.
-
-    Args:
-        device: Where it trains, as torch names it.
-    """
+    """The part of `environment` about the machine and the process that train on a device."""
     import torch
 
     return {
@@ -69,25 +65,21 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def with_resumption(
-    former: Mapping[str, Any] | None,
-    now: Mapping[str, Any],
-    *,
-    epoch: int | None,
-    steps: int = 0,
+    former: Mapping[str, Any] | None, now: Mapping[str, Any], *, epoch: int, steps: int = 0
 ) -> dict[str, Any]:
-    """What ``environment.json`` holds when a training begins or goes on.
+    """What ``environment.json`` holds when training resumes.
 
     Args:
         former: Its content; None when there is none.
-        now: What the training is about to go on with.
-        epoch: After which it goes on; None when it begins.
+        now: What training is about to resume with.
+        epoch: After which it resumes.
         steps: Of the next epoch, that are done.
 
     Returns:
-        What it began with; under ``resumed`` for each time that it went on, the epoch, the steps
+        What it began with; under ``resumed`` for each time that it resumed, the epoch, the steps
         if there are any, and what was different.
     """
-    if former is None or epoch is None:
+    if former is None:
         return dict(now)
     different = {key: value for key, value in now.items() if former.get(key) != value}
     resumed = former.get("resumed")

@@ -1,21 +1,19 @@
-"""``layers.safetensors``: what probes found inside a network, as a long table.
+"""Probe readings inside a network (``layers.safetensors``) as a long table.
 
-A row is one number. Its place in time (step, epoch) is kept once for each moment, and what it is
-(layer, place, quantity, unit) once for each such key, so that a row takes eight bytes.
+A row is one number of eight bytes: its moment (step, epoch) and what it is (layer, place, quantity,
+unit) are kept once each.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bninit.store.files import damaged
-from bninit.store.tensors import Arrays, decode, encode_arrays
+from bninit.store.tensors import decode_tensors, encode_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +22,9 @@ if TYPE_CHECKING:
     from bninit.training.settings import ProbeSettings
 
 COLUMNS = ("step", "epoch", "layer", "place", "quantity", "unit", "value")
-"""The columns of the table; see `Run.layers`."""
+"""The columns of the table; see `bninit.Run.layers`."""
 
-_PROBES = "probes"
-_PLACES = "places"
-_QUANTITIES = "quantities"
+_KEY = ("layer", "place", "quantity", "unit")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +32,7 @@ class Trace:
     """One quantity at one place, over time and layers.
 
     Attributes:
-        layers: As in `COLUMNS`, rising, (layer,).
+        layers: As in `COLUMNS`, ascending, (layer,).
         steps: Finished steps at each moment at which it was read, (moment,).
         epochs: Finished epochs, (moment,).
         values: (moment, layer), NaN where there is none.
@@ -50,14 +46,14 @@ class Trace:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredLayers:
-    """The file's content, whole.
+    """The content of the file.
 
     Attributes:
-        probes: What was probed, as the config's section, resolved.
+        probes: The config's section of probes that were taken, resolved.
         step: Of each moment, (moment,).
         epoch: Of each moment, (moment,).
         size: Rows of each moment, (moment,).
-        key: What each row is, as a place in ``keys``, (row,).
+        key: What each row is, as an index into ``keys``, (row,).
         value: Each row's number, (row,), float32.
         keys: Layer, place, quantity and unit.
     """
@@ -70,10 +66,6 @@ class StoredLayers:
     value: npt.NDArray[np.float32]
     keys: tuple[RowKey, ...]
 
-    def answer(self, asked: ProbeSettings) -> bool:
-        """Tell whether these probes are all that a config asks for."""
-        return are_enough(self.probes, asked)
-
     def trace(self, place: str, quantity: str, *, unit: int = -1) -> Trace:
         """Follow one quantity.
 
@@ -83,7 +75,7 @@ class StoredLayers:
             unit: -1 for all units together.
 
         Returns:
-            All layers that have it; none where it was not read.
+            All layers that have it; no layers where it was not read.
         """
         codes = {
             key[0]: code for code, key in enumerate(self.keys) if key[1:] == (place, quantity, unit)
@@ -104,120 +96,91 @@ class StoredLayers:
         )
 
     def table(self) -> pd.DataFrame:
-        """A row for each number, with the columns `COLUMNS`."""
+        """One row per number, with the columns `COLUMNS`."""
         import pandas as pd
 
         columns: dict[str, Any] = {
             "step": np.repeat(self.step.astype(np.int64), self.size),
             "epoch": np.repeat(self.epoch.astype(np.int64), self.size),
         }
-        layers, places, quantities, units = (
-            zip(*self.keys, strict=True) if self.keys else ((), (), (), ())
-        )
-        for name, names in (("layer", layers), ("place", places), ("quantity", quantities)):
-            columns[name] = _column(names)[self.key]
-        columns["unit"] = _column(units)[self.key]
+        for index, name in enumerate(_KEY):
+            dtype = np.int64 if name in ("layer", "unit") else object
+            columns[name] = np.array([key[index] for key in self.keys], dtype=dtype)[self.key]
         columns["value"] = self.value.astype(np.float64)
         return pd.DataFrame(columns).astype({"place": "str", "quantity": "str"})
 
 
-def are_enough(taken: dict[str, Any] | None, asked: ProbeSettings) -> bool:
-    """Tell whether probes that were taken are all that a config asks for.
-
-    Args:
-        taken: The config's section with which they were taken, resolved; None for no probes.
-        asked: The section of the config that asks.
-    """
-    if not asked.enabled:
+def are_enough(taken: dict[str, Any] | None, requested: ProbeSettings) -> bool:
+    """Tell whether probes that were taken (None for no probes) include all that are requested."""
+    if not requested.enabled:
         return True
     if taken is None:
         return False
-    mine, wanted = {**taken}, asked_for(asked)
+    mine, wanted = {**taken}, section_of(requested)
     groups = set(mine.pop("groups", ()))
     return set(wanted.pop("groups")) <= groups and mine == wanted
 
 
-def asked_for(probes: ProbeSettings) -> dict[str, Any]:
-    """The section as plain values."""
+def section_of(probes: ProbeSettings) -> dict[str, Any]:
+    """The config's section as plain values."""
     from bninit.config import leaf_values
 
     return leaf_values(probes)
 
 
 def encode_layers(rows: LayerRows, *, probes: ProbeSettings, arm: str, seed: int) -> bytes:
-    """The whole file.
-
-    Args:
-        rows: All that probes found, in the order of time.
-        probes: With what they were taken.
-        arm: Id of the run's arm.
-        seed: Of the run.
-    """
+    """Format all readings of a run, in the order of time, and the probes that took them."""
     begins = np.flatnonzero(np.diff(rows.step, prepend=-1))
     places = list(dict.fromkeys(place for _, place, _, _ in rows.keys))
     quantities = list(dict.fromkeys(quantity for _, _, quantity, _ in rows.keys))
-    arrays: Arrays = {
+    keys = [
+        (layer, places.index(place), quantities.index(quantity), unit)
+        for layer, place, quantity, unit in rows.keys
+    ]
+    codes = np.array(keys, dtype=np.int32).reshape(-1, len(_KEY))
+    arrays: dict[str, Any] = {
         "step": rows.step[begins].astype(np.int64),
         "epoch": rows.epoch[begins].astype(np.int32),
         "size": np.diff(begins, append=rows.step.size).astype(np.int32),
         "key": rows.key.astype(np.int32),
         "value": rows.value.astype(np.float32),
-        "key_layer": np.array([key[0] for key in rows.keys], dtype=np.int32),
-        "key_place": np.array([places.index(key[1]) for key in rows.keys], dtype=np.int32),
-        "key_quantity": np.array([quantities.index(key[2]) for key in rows.keys], dtype=np.int32),
-        "key_unit": np.array([key[3] for key in rows.keys], dtype=np.int32),
+        **{f"key_{name}": codes[:, index].copy() for index, name in enumerate(_KEY)},
     }
     metadata = {
         "arm": arm,
         "seed": str(seed),
-        _PROBES: json.dumps(asked_for(probes), sort_keys=True),
-        _PLACES: json.dumps(places),
-        _QUANTITIES: json.dumps(quantities),
+        "probes": json.dumps(section_of(probes), sort_keys=True),
+        "places": json.dumps(places),
+        "quantities": json.dumps(quantities),
     }
-    return encode_arrays(arrays, metadata=metadata)
+    return encode_tensors(arrays, metadata=metadata)
 
 
-def decode_layers(data: bytes, *, path: Path) -> StoredLayers:
-    """Take the content of the file apart.
-
-    Args:
-        data: The content.
-        path: Where it was read, for messages.
+def decode_layers(data: bytes) -> StoredLayers:
+    """Parse the file.
 
     Raises:
-        DamagedFileError: It is not what `encode_layers` makes.
+        ValueError: It is not what `encode_layers` wrote, or not a table of layers.
     """
-    arrays, metadata = decode(data, path=path)
+    arrays, metadata = decode_tensors(data)
     try:
-        places, quantities = json.loads(metadata[_PLACES]), json.loads(metadata[_QUANTITIES])
-        keys = tuple(
-            (int(layer), str(places[place]), str(quantities[quantity]), int(unit))
-            for layer, place, quantity, unit in zip(
-                *(arrays[f"key_{name}"] for name in ("layer", "place", "quantity", "unit")),
-                strict=True,
-            )
-        )
+        places, quantities = json.loads(metadata["places"]), json.loads(metadata["quantities"])
+        codes = zip(*(arrays[f"key_{name}"] for name in _KEY), strict=True)
         found = StoredLayers(
-            probes=dict(json.loads(metadata[_PROBES])),
-            step=arrays["step"],
-            epoch=arrays["epoch"],
-            size=arrays["size"],
-            key=arrays["key"],
-            value=arrays["value"],
-            keys=keys,
+            probes=dict(json.loads(metadata["probes"])),
+            keys=tuple(
+                (int(layer), str(places[place]), str(quantities[quantity]), int(unit))
+                for layer, place, quantity, unit in codes
+            ),
+            **{name: arrays[name] for name in ("step", "epoch", "size", "key", "value")},
         )
         is_whole = (
             found.step.shape == found.epoch.shape == found.size.shape
             and found.key.shape == found.value.shape == (int(found.size.sum()),)
-            and (found.key.size == 0 or 0 <= found.key.min() <= found.key.max() < len(keys))
+            and (found.key.size == 0 or 0 <= found.key.min() <= found.key.max() < len(found.keys))
         )
     except (KeyError, ValueError, TypeError, IndexError, RecursionError):
         is_whole = False
     if not is_whole:
-        raise damaged(path, "these safetensors are no table of layers")
+        raise ValueError("these safetensors are not a table of layers")
     return found
-
-
-def _column(values: tuple[str | int, ...]) -> npt.NDArray[Any]:
-    is_text = any(isinstance(value, str) for value in values)
-    return np.array(values, dtype=object if is_text else np.int64)

@@ -1,4 +1,4 @@
-"""Every name in the runs folder: ``<runs>/<name>-<arm id>/seed-<n>/`` and the files in it."""
+"""Names in the runs folder: ``<runs>/<name>-<arm id>/seed-<n>/`` and the files in it."""
 
 from __future__ import annotations
 
@@ -23,30 +23,27 @@ SUMMARY = "summary.json"
 LOCK = ".lock"
 CURVES = "curves.png"
 EVENTS_PREFIX = "events.out.tfevents."
-"""What TensorBoard's event files begin with."""
+"""Prefix of TensorBoard's event files."""
 
 RESULTS = (CHECKPOINT, SUMMARY, FINAL, LAYERS, METRICS, STEPS)
 """What training writes, in the order in which it is removed.
 
-The checkpoint goes first: without it, what is left is taken for finished or for nothing, never
-for a training that goes on.
+The checkpoint goes first: without it, the rest is taken for finished or for nothing, never for a
+run that can be resumed.
 """
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 """Files that are being written, or were when their process ended."""
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_ARM_FOLDER = re.compile(rf"({_NAME})-([0-9a-f]{{8}})")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What configs and output folders may be named."""
+
+_ARM_FOLDER = re.compile(rf"({NAME.pattern})-([0-9a-f]{{8}})")
 _RUN_FOLDER = re.compile(r"seed-(0|[1-9][0-9]{0,9})")
 
 
 class ArmName(NamedTuple):
-    """What an arm's folder is named after.
-
-    Attributes:
-        name: The config's name.
-        arm: The arm id, 8 hexadecimal digits.
-    """
+    """The two parts of the name of an arm's folder: the config's name, and the arm id."""
 
     name: str
     arm: str
@@ -64,22 +61,19 @@ def arm_folder(runs_dir: str | os.PathLike[str], config: Config) -> Path:
     """
     from bninit.config import arm_id
 
-    if not re.fullmatch(_NAME, config.name):
+    if not NAME.fullmatch(config.name):
         # A Config refuses such a name; one that was built without validation does not.
         raise StoreError(f"{config.name!r} cannot name a folder")
     return Path(runs_dir) / f"{config.name}-{arm_id(config)}"
 
 
 def run_folder(runs_dir: str | os.PathLike[str], config: Config, seed: int) -> Path:
-    """The folder of a run: ``<name>-<arm id>/seed-<n>``.
+    """The folder of a run: ``<name>-<arm id>/seed-<n>``; see `arm_folder`.
 
     Args:
         runs_dir: The folder of all runs.
-        config: The arm's config; its own seeds are not looked at.
+        config: The arm's config; its own seeds are ignored.
         seed: The seed, not negative.
-
-    Raises:
-        StoreError: The config's name would lead elsewhere.
     """
     return arm_folder(runs_dir, config) / f"seed-{int(seed)}"
 

@@ -1,17 +1,16 @@
-"""Folders of what commands find in runs: pictures, with their figures beside them."""
+"""Output folders of verbs: pictures with their tables and figures, below the runs folder."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from bninit.errors import UserError
-from bninit.store import files as atomic
+from bninit.store.files import make_folder, write_bytes
+from bninit.store.names import NAME
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_NAME = 64
 
 
@@ -22,16 +21,16 @@ def keep_findings(
     kind: str,
     name: str,
 ) -> Path:
-    """Write files into a folder of their own; what was there under their names is replaced.
+    """Write files into ``<runs_dir>/<kind>/<name>``, over former ones of the same names.
 
     Args:
-        files: Pictures, tables and texts by their names, written in this order.
+        files: Pictures, tables and texts by file name, written in this order.
         runs_dir: The folder of all runs.
-        kind: Folder in it for findings of this kind.
+        kind: The verb's folder in it.
         name: Of the folder.
 
     Returns:
-        The folder ``<runs_dir>/<kind>/<name>``.
+        The folder.
 
     Raises:
         StoreError: It cannot be written.
@@ -39,25 +38,15 @@ def keep_findings(
     """
     check_name(name)
     folder = Path(runs_dir) / kind / name
-    atomic.make_folder(folder)
+    make_folder(folder)
     for file, content in files.items():
-        if isinstance(content, str):
-            atomic.write_text(folder / file, content)
-        else:
-            atomic.write_bytes(folder / file, content)
+        write_bytes(folder / file, content.encode() if isinstance(content, str) else content)
     return folder
 
 
 def check_name(name: str) -> None:
-    """Make sure that a name can be that of a folder.
-
-    Args:
-        name: What a user gave.
-
-    Raises:
-        UserError: It cannot.
-    """
-    if not _NAME.fullmatch(name):
+    """Make sure that a name given with ``--name`` can name a folder; else a `UserError`."""
+    if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} cannot name a folder",
             where="--name",

@@ -1,52 +1,58 @@
-"""Finding runs in their folders.
+"""Finding runs and reading their results.
 
-Listing reads one small file of each run, and never stumbles over a damaged one: it is listed as
-such, with what is wrong.
+Listing reads one small file per run, and never stumbles over a damaged one: it is listed as such,
+with what is wrong.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from bninit.errors import ConfigError, StoreError
 from bninit.store import names
-from bninit.store.files import check_is_file, damaged, is_locked, read_checked, read_json
-from bninit.store.metrics import COLUMNS, Row, parse_rows, records_of
-from bninit.store.summary import check_owner, read_summary, targets_of
+from bninit.store.epochs import Row, decode_metrics, decode_steps, table_of
+from bninit.store.files import check_is_file, damaged, is_locked, read_file, read_json
+from bninit.store.summary import read_summary, targets_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
     from bninit.config import Config
+    from bninit.store.epochs import Losses
     from bninit.store.layers import StoredLayers
-    from bninit.store.steps import Losses
-    from bninit.training.records import EpochMetrics
+
+T = TypeVar("T")
+Folder: TypeAlias = str | os.PathLike[str]
+Status: TypeAlias = Literal["done", "diverged", "running", "partial", "damaged"]
+"""``running``: a process trains it now. ``partial``: begun, and left."""
 
 _SHORTEST_ID = 4
 """Digits of an arm id from which on it is taken for one."""
 
+_OWNER = {"name": "str", "arm": "str", "seed": "int64", "status": "str"}
+
 
 def find_runs(*places: Folder) -> list[Run]:
-    """All runs in some folders, by name, arm and seed. Other files and folders are passed over.
+    """Find all runs in some folders, by name, arm and seed; other files and folders are ignored.
 
     Args:
         places: Each a folder of all runs, an arm's, or a run's; ``runs`` by default.
 
     Raises:
-        StoreError: One of them is no folder, or cannot be read.
+        StoreError: One of them is not a folder, or cannot be read.
     """
     found = {run.folder: run for place in places or ("runs",) for run in _runs_in(Path(place))}
     return sorted(found.values(), key=lambda run: (run.name, run.arm, run.seed))
 
 
 def match_runs(text: str, *, runs_dir: Folder = "runs") -> list[Run]:
-    """The runs that a user means.
+    """Find the runs that a user names.
 
     Args:
         text: A run's or an arm's folder, ``<name>-<arm id>/seed-<n>``, ``<name>-<arm id>``, a
@@ -61,16 +67,16 @@ def match_runs(text: str, *, runs_dir: Folder = "runs") -> list[Run]:
     """
     wanted = text.rstrip("/\\")
     runs = find_runs(runs_dir) if Path(runs_dir).is_dir() else []
-    asked = [
+    matched = [
         run
         for run in runs
         if wanted in (run.id, run.id.partition("/")[0], run.name)
         or (len(wanted) >= _SHORTEST_ID and run.arm.startswith(wanted))
     ]
-    if not asked and Path(text).is_dir():
-        asked = find_runs(text)
-    if asked:
-        return asked
+    if not matched and Path(text).is_dir():
+        matched = find_runs(text)
+    if matched:
+        return matched
     known = ", ".join(dict.fromkeys(run.id.partition("/")[0] for run in runs[:20]))
     raise StoreError(
         f"there is no run {text!r}",
@@ -80,28 +86,23 @@ def match_runs(text: str, *, runs_dir: Folder = "runs") -> list[Run]:
 
 
 def _runs_in(place: Path) -> Iterator[Run]:
-    path = Path(os.path.abspath(place))  # noqa: PTH100 (resolve would follow links)
-    if names.parse_run_folder(path.name) is not None and names.parse_arm_folder(path.parent.name):
+    path = _absolute(place)
+    if names.parse_arm_folder(path.parent.name) and names.parse_run_folder(path.name) is not None:
         if not place.is_dir():
             raise _no_folder(place)
         yield Run(place)
         return
-    folders = _folders(place)
-    if names.parse_arm_folder(path.name) is not None:
-        found = [name for name in folders if names.parse_run_folder(name) is not None]
-        if found:
-            yield from (Run(place / name) for name in found)
-            return
-    for name in folders:
-        if names.parse_arm_folder(name) is None:
-            continue
+    within = _folders(place)
+    seeds = [place / name for name in within if names.parse_run_folder(name) is not None]
+    if names.parse_arm_folder(path.name) and seeds:
+        yield from map(Run, seeds)
+        return
+    for name in filter(names.parse_arm_folder, within):
         try:
-            within = _folders(place / name)
+            seeds = [place / name / seed for seed in _folders(place / name)]
         except StoreError:
             continue  # removed meanwhile, or another user's
-        yield from (
-            Run(place / name / seed) for seed in within if names.parse_run_folder(seed) is not None
-        )
+        yield from (Run(seed) for seed in seeds if names.parse_run_folder(seed.name) is not None)
 
 
 def _folders(place: Path) -> list[str]:
@@ -110,7 +111,7 @@ def _folders(place: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         raise _no_folder(place) from None
     except OSError as error:
-        raise StoreError(f"it cannot be read: {error.strerror}", where=str(place)) from error
+        raise StoreError(f"cannot be read: {error.strerror}", where=str(place)) from error
 
 
 def _no_folder(place: Path) -> StoreError:
@@ -121,14 +122,12 @@ def _no_folder(place: Path) -> StoreError:
     )
 
 
-Status: TypeAlias = Literal["done", "diverged", "running", "partial", "damaged"]
-"""``running``: a process trains it now. ``partial``: begun, and left."""
-
-Folder: TypeAlias = str | os.PathLike[str]
+def _absolute(place: Folder) -> Path:
+    return Path(os.path.abspath(place))  # noqa: PTH100 (resolve would follow links)
 
 
 class Run:
-    """One run, read when asked; what was read once is not read again.
+    """One run, read on demand; what was read once is not read again.
 
     Attributes:
         folder: Its folder.
@@ -145,7 +144,7 @@ class Run:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = Path(folder)
-        path = Path(os.path.abspath(self.folder))  # noqa: PTH100 (resolve would follow links)
+        path = _absolute(folder)
         arm, seed = names.parse_arm_folder(path.parent.name), names.parse_run_folder(path.name)
         if arm is None or seed is None:
             raise StoreError(
@@ -176,17 +175,25 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """What ``summary.json`` holds; None while it is not finished, or when it is damaged."""
-        return self._read[0]
+        """The content of ``summary.json``; None while it is not finished, or when it is damaged."""
+        return self._summary[0]
 
     @property
     def problem(self) -> str | None:
         """What is wrong with a damaged run, with the file's name."""
-        return self._read[1]
+        return self._summary[1]
+
+    @cached_property
+    def _summary(self) -> tuple[dict[str, Any] | None, str | None]:
+        path = self.folder / names.SUMMARY
+        try:
+            return read_summary(path, arm=self.arm, seed=self.seed), None
+        except StoreError as error:
+            return None, f"{path.name}: {error.what}"
 
     @cached_property
     def config(self) -> Config:
-        """The resolved config, its seeds the run's.
+        """The resolved config, with the run's seed only.
 
         Raises:
             StoreError: It is missing, damaged, or of another schema version.
@@ -202,7 +209,7 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """What it was trained with.
+        """What it was trained with: versions, machine, command.
 
         Raises:
             StoreError: The file is missing or damaged.
@@ -213,13 +220,13 @@ class Run:
             raise damaged(path, "this file is missing")
         return found
 
-    def rows(self) -> list[EpochMetrics]:
+    def rows(self) -> list[Row]:
         """Its epochs from 0; the file of a run that is being trained grows.
 
         Raises:
             StoreError: The file is missing or damaged.
         """
-        return records_of(self.plain_rows())
+        return self._read(names.METRICS, decode_metrics)
 
     def metrics(self) -> pd.DataFrame:
         """Its epochs from 0 as a table, one row each, with the columns of ``metrics.csv``.
@@ -227,7 +234,7 @@ class Run:
         Raises:
             StoreError: The file is missing or damaged.
         """
-        return table_of(self.plain_rows())
+        return table_of(self.rows())
 
     def step_losses(self) -> Losses:
         """Training loss of each step in nats, (step,).
@@ -235,12 +242,10 @@ class Run:
         Raises:
             StoreError: The file is missing or damaged.
         """
-        from bninit.store.steps import decode
-
-        return read_checked(self.folder / names.STEPS, self.summary, decode)
+        return self._read(names.STEPS, decode_steps)
 
     def layers(self) -> pd.DataFrame:
-        """What probes found inside its network, a row for each number, in the order of time.
+        """Probe readings inside its network, one row per number, in the order of time.
 
         Returns:
             step and epoch: finished ones; layer: the linear layer it belongs to, from 1, the
@@ -255,20 +260,19 @@ class Run:
         return self.stored_layers().table()
 
     def stored_layers(self) -> StoredLayers:
-        """What `layers` is made of, with what was probed.
+        """What `layers` is made of, with the probes that were taken.
 
         Raises:
             StoreError: As for `layers`.
         """
         from bninit.store.layers import decode_layers
 
-        path = self.folder / names.LAYERS
         if not self.has_layers:
             what = "this run is not finished" if self.summary is None else "it has no probes"
             config = self.folder / names.CONFIG
             hint = f"bninit train --config {config} --set probes=true --runs-dir ..."
             raise StoreError(what, where=str(self.folder), hint=hint)
-        return read_checked(path, self.summary, decode_layers)
+        return self._read(names.LAYERS, decode_layers)
 
     @property
     def has_layers(self) -> bool:
@@ -276,16 +280,18 @@ class Run:
         return self.summary is not None and names.LAYERS in self.summary["crc32"]
 
     def answers(self, config: Config) -> bool:
-        """Tell whether it is finished, with all the probes that a config of its arm asks for.
+        """Tell whether it is finished, with all the probes that a config of its arm requests.
 
-        A table of layers that is damaged answers nothing.
+        A damaged table of layers answers nothing.
         """
         if self.status not in ("done", "diverged"):
             return False
         if not config.probes.enabled:
             return True
+        from bninit.store.layers import are_enough
+
         try:
-            return self.has_layers and self.stored_layers().answer(config.probes)
+            return self.has_layers and are_enough(self.stored_layers().probes, config.probes)
         except StoreError:
             return False
 
@@ -312,39 +318,23 @@ class Run:
         """
         from bninit.nets.reference import load_sequential
         from bninit.store.networks import architecture_of, dtype_of
-        from bninit.store.tensors import decode, to_torch
+        from bninit.store.tensors import decode_tensors, to_torch
 
-        path = self.folder / names.FINAL
-        arrays, _ = read_checked(path, self.summary, decode)
+        arrays, _ = self._read(names.FINAL, decode_tensors)
         try:
             return load_sequential(
                 architecture_of(self.config), to_torch(arrays), dtype=dtype_of(self.config)
             )
         except RuntimeError as error:
-            raise damaged(path, f"its tensors do not fit the config: {error}") from None
+            what = f"its tensors do not fit the config: {error}"
+            raise damaged(self.folder / names.FINAL, what) from None
 
-    def plain_rows(self) -> list[Row]:
-        """Its epochs from 0 as plain numbers, in the order of ``metrics.csv``.
-
-        Raises:
-            StoreError: The file is missing or damaged.
-        """
-        return read_checked(self.folder / names.METRICS, self.summary, parse_rows)
-
-    @cached_property
-    def _read(self) -> tuple[dict[str, Any] | None, str | None]:
-        path = self.folder / names.SUMMARY
-        try:
-            summary = read_summary(path)
-            if summary is not None:
-                check_owner(path, summary, arm=self.arm, seed=self.seed)
-        except StoreError as error:
-            return None, f"{path.name}: {error.what}"
-        return summary, None
+    def _read(self, name: str, decode: Callable[[bytes], T]) -> T:
+        return read_file(self.folder / name, decode, summary=self.summary)
 
 
 def load_runs(*places: Folder | Run) -> pd.DataFrame:
-    """The metrics of all runs as a tidy table: one row for each run and epoch.
+    """The metrics of all runs as a tidy table: one row per run and epoch.
 
     A run whose metrics are missing or damaged is left out, with a warning that names the file.
 
@@ -361,24 +351,17 @@ def load_runs(*places: Folder | Run) -> pd.DataFrame:
 
     rows: list[Row] = []
     owners: list[tuple[str, str, int, str]] = []
-    for run in _runs(places):
-        try:
-            own = run.plain_rows()
-        except StoreError as error:
-            if run.status not in ("partial", "running"):
-                warnings.warn(f"left out: {error}", stacklevel=2)
-            continue
+    for run, own in _read_each(places, Run.rows):
         rows += own
         owners += [(run.name, run.arm, run.seed, run.status)] * len(own)
-    kinds = {"name": "str", "arm": "str", "seed": "int64", "status": "str"}
-    about = pd.DataFrame.from_records(owners, columns=list(kinds)).astype(kinds)
+    about = pd.DataFrame.from_records(owners, columns=list(_OWNER)).astype(_OWNER)
     return pd.concat([about, table_of(rows)], axis=1)
 
 
 def load_layers(*places: Folder | Run) -> pd.DataFrame:
-    """What probes found inside runs as a tidy table: a row for each number.
+    """Probe readings inside runs as a tidy table: one row per number.
 
-    Runs without probes are passed over; one whose file is damaged is left out, with a warning.
+    Runs without probes are ignored; one whose file is damaged is left out, with a warning.
 
     Args:
         places: Runs, or folders as in `find_runs`; ``runs`` by default.
@@ -391,45 +374,26 @@ def load_layers(*places: Folder | Run) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from bninit.store.layers import COLUMNS as LAYER_COLUMNS
+    from bninit.store.layers import COLUMNS
 
     tables = []
-    for run in _runs(places):
-        if not run.has_layers:
-            continue
-        try:
-            table = run.layers()
-        except StoreError as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-            continue
-        about: dict[str, Any] = {
-            "name": run.name,
-            "arm": run.arm,
-            "seed": run.seed,
-            "status": run.status,
-        }
-        tables.append(table.assign(**about)[[*_OWNER, *LAYER_COLUMNS]])
+    for run, own in _read_each(places, lambda run: run.layers() if run.has_layers else None):
+        if own is not None:
+            about = {key: getattr(run, key) for key in _OWNER}
+            tables.append(own.assign(**about)[[*_OWNER, *COLUMNS]])
     if not tables:
-        return pd.DataFrame({name: [] for name in (*_OWNER, *LAYER_COLUMNS)})
+        return pd.DataFrame({name: [] for name in (*_OWNER, *COLUMNS)})
     return pd.concat(tables, ignore_index=True)
 
 
-def _runs(places: Sequence[Folder | Run]) -> Iterator[Run]:
+def _read_each(places: Sequence[Folder | Run], read: Callable[[Run], T]) -> Iterator[tuple[Run, T]]:
+    """Runs and what is read of them; warns of those that ended and cannot be read."""
     for place in places or ("runs",):
-        yield from [place] if isinstance(place, Run) else find_runs(place)
-
-
-def table_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows as a table, with the columns of ``metrics.csv``; a missing value is NaN.
-
-    Args:
-        rows: Epochs, of one run or of several.
-    """
-    import pandas as pd
-
-    table = pd.DataFrame.from_records(list(rows), columns=list(COLUMNS))
-    return table.astype({name: "int64" if name in _WHOLE else "float64" for name in COLUMNS})
-
-
-_WHOLE = ("epoch", "step")
-_OWNER = ("name", "arm", "seed", "status")
+        for run in [place] if isinstance(place, Run) else find_runs(place):
+            try:
+                found = read(run)
+            except StoreError as error:
+                if run.status not in ("partial", "running"):
+                    warnings.warn(f"left out: {error}", stacklevel=3)
+            else:
+                yield run, found

@@ -1,8 +1,7 @@
-"""Event files for ``tensorboard --logdir runs``: a run's curves over its epochs."""
+"""TensorBoard event files of a run's curves, for ``tensorboard --logdir runs``."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from bninit.errors import UserError
 from bninit.store import names
-from bninit.store.files import remove, store_error
+from bninit.store.files import file_names, refusals, remove
 
 if TYPE_CHECKING:
+    from bninit.store.epochs import Row
     from bninit.training.records import EpochMetrics
 
 TAGS = {
@@ -27,22 +27,21 @@ TAGS = {
 
 
 class EventWriter:
-    """Writes a run's curves; `RunWriter` is to hold the folder meanwhile.
+    """Writes a run's curves, while a `RunWriter` holds the folder.
 
-    A writer begins with the epochs that are on record and takes away the event files of former
-    ones: a killed process leaves an event file without its last epochs, or with epochs that are
-    trained once more.
+    A writer begins with the recorded epochs and removes the event files of former writers: a killed
+    process leaves an event file without its last epochs, or with epochs that are trained again.
 
     Args:
         folder: The run's folder.
-        rows: The epochs that are on record.
+        rows: The recorded epochs.
 
     Raises:
         UserError: TensorBoard is not installed.
         StoreError: The folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, rows: Iterable[EpochMetrics] = ()) -> None:
+    def __init__(self, folder: Path, *, rows: Iterable[EpochMetrics | Row] = ()) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -53,14 +52,12 @@ class EventWriter:
             ) from error
         self._folder = folder
         former = event_files(folder)
-        try:
+        with refusals(folder):
             # The purge is for a TensorBoard that is running and remembers the former file.
             self._writer = SummaryWriter(str(folder), purge_step=0)
             for row in rows:
                 self._add(row)
             self._writer.flush()
-        except OSError as error:
-            raise store_error(error, folder) from error
         for path in former:
             remove(path)
 
@@ -68,13 +65,11 @@ class EventWriter:
         """Write one epoch.
 
         Raises:
-            StoreError: No space, or no folder any more.
+            StoreError: No space, or the folder was removed.
         """
-        try:
+        with refusals(self._folder):
             self._add(metrics)
             self._writer.flush()
-        except OSError as error:
-            raise store_error(error, self._folder) from error
 
     def close(self) -> None:
         """Close the file; once is enough."""
@@ -87,7 +82,7 @@ class EventWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add(self, metrics: EpochMetrics) -> None:
+    def _add(self, metrics: EpochMetrics | Row) -> None:
         for tag, column in TAGS.items():
             value = getattr(metrics, column)
             if value is not None:
@@ -95,13 +90,5 @@ class EventWriter:
 
 
 def event_files(folder: Path) -> list[Path]:
-    """TensorBoard's event files in a folder.
-
-    Raises:
-        StoreError: The folder cannot be read.
-    """
-    try:
-        found = [entry.name for entry in os.scandir(folder)]
-    except OSError as error:
-        raise store_error(error, folder) from error
-    return [folder / name for name in sorted(found) if name.startswith(names.EVENTS_PREFIX)]
+    """TensorBoard's event files in a folder, by name."""
+    return [folder / name for name in file_names(folder) if name.startswith(names.EVENTS_PREFIX)]

@@ -24,7 +24,7 @@ def git(*command: str, folder: Path) -> str:
     return done.stdout.strip()
 
 
-def test_what_is_told() -> None:
+def test_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = environment(device="cpu", data_checksum="abc", stack_size=4)
     versions = found["versions"]
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -38,9 +38,6 @@ def test_what_is_told() -> None:
     started = datetime.fromisoformat(found["started"])
     assert abs(datetime.now(UTC) - started) < timedelta(minutes=1)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-
-
-def test_a_package_that_is_not_there_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bninit.store.environment._PACKAGES", ("no-such-package",))
     assert environment(device="cpu")["versions"]["no-such-package"] is None
 
@@ -59,14 +56,11 @@ def test_git_state(tmp_path: Path) -> None:
     assert git_state(tmp_path) == {"commit": commit, "dirty": True}
 
 
-def test_no_git_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_git_or_one_that_hangs_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) is None
     monkeypatch.setenv("PATH", "")
     assert git_state(Path()) is None
-
-
-def test_git_that_hangs_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = tmp_path / "git"
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
@@ -77,8 +71,6 @@ def test_git_that_hangs_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_kept_of_each_time() -> None:
     first = {"device": "cpu", "threads": 2, "started": "1"}
-    assert with_resumption(None, first, epoch=None) == first
-    assert with_resumption({"old": 1}, first, epoch=None) == first
     assert with_resumption(None, first, epoch=3) == first
     once = with_resumption(first, {**first, "started": "2"}, epoch=3)
     assert once == {**first, "resumed": [{"epoch": 3, "started": "2"}]}

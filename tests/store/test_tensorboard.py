@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from scripted import CONFIG, Story
 
-from bninit.config import Config
 from bninit.errors import StoreError, UserError
 from bninit.store import EventWriter, Run, RunWriter
 from bninit.store.tensorboard import TAGS, event_files
@@ -33,23 +32,10 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_the_curves_are_the_metrics(finished: Path) -> None:
-    rows = Run(finished).rows()
-    with EventWriter(finished) as events:
-        for row in rows:
-            events.epoch(row)
-    curves = read(finished)
-    assert set(curves) == set(TAGS)
-    for tag, column in TAGS.items():
-        told = [(row.epoch, value) for row in rows if (value := getattr(row, column)) is not None]
-        assert curves[tag] == [(epoch, float(np.float32(value))) for epoch, value in told]
-
-
-def test_resuming_gives_each_epoch_once(runs_dir: Path, config: Config, tell: Any) -> None:
-    story = tell(config)
+def test_the_curves_are_the_metrics_and_resuming_gives_each_epoch_once(runs_dir: Path) -> None:
+    story = Story()
     for begin, until in ((0, 2), (2, 3)):
-        with RunWriter.open(runs_dir, config, 0, environment={}) as writer:
-            writer.resume()
+        with RunWriter(runs_dir, CONFIG, 0) as writer:
             # Nobody closes it: the process is killed.
             events = EventWriter(writer.folder, rows=writer.rows)
             for number in range(begin, until + 1):
@@ -58,11 +44,11 @@ def test_resuming_gives_each_epoch_once(runs_dir: Path, config: Config, tell: An
                 if number < until or until == 3:
                     writer.epoch(metrics, losses, checkpoint)
     assert len(event_files(writer.folder)) == 1
-    for tag, points in read(writer.folder).items():
-        first = 1 if tag == "loss/batch" else 0
-        assert [epoch for epoch, _ in points] == list(range(first, 4))
-    with RunWriter.open(runs_dir, config, 0, environment={}, fresh=True):
-        assert event_files(writer.folder) == []
+    rows, curves = Run(writer.folder).rows(), read(writer.folder)
+    assert set(curves) == set(TAGS)
+    for tag, column in TAGS.items():
+        told = [(row.epoch, value) for row in rows if (value := getattr(row, column)) is not None]
+        assert curves[tag] == [(epoch, float(np.float32(value))) for epoch, value in told]
 
 
 def test_without_tensorboard_it_says_what_to_install(
@@ -74,9 +60,8 @@ def test_without_tensorboard_it_says_what_to_install(
     assert 'pip install "bninit[tensorboard]"' in str(caught.value)
 
 
-def test_a_full_disk_is_named(
-    tmp_path: Path, config: Config, tell: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
     def full(*_: object) -> None:
@@ -85,9 +70,4 @@ def test_a_full_disk_is_named(
     with EventWriter(tmp_path) as events:
         monkeypatch.setattr(SummaryWriter, "flush", full)
         with pytest.raises(StoreError, match="no space is left"):
-            events.epoch(tell(config).epoch(0)[0])
-
-
-def test_no_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="folder is not there"):
-        event_files(tmp_path / "none")
+            events.epoch(Story().epoch(0)[0])
