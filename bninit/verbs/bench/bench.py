@@ -181,12 +181,13 @@ def scaling(
 
 def keep_scaling(found: Record, *, runs_dir: str | os.PathLike[str] = "runs") -> Path:
     """Write ``scaling.json`` and ``scaling.png`` to the folder ``<runs_dir>/bench``; return it."""
-    from bninit.verbs.bench.pictures import scaling_png
+    from bninit.show.charts import png
+    from bninit.verbs.bench.pictures import scaling_chart
 
     folder = Path(runs_dir) / "bench"
     make_folder(folder)
     write_text(folder / "scaling.json", json_text(found))
-    write_bytes(folder / "scaling.png", scaling_png(found))
+    write_bytes(folder / "scaling.png", png(scaling_chart(found)))
     return folder
 
 

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from bninit.show import words as text
-from bninit.show.old_tables import Column, Grid
-from bninit.verbs.bench.baselines import LOADER, PLAIN
+from bninit.show import words
+from bninit.show.tables import Column, Table
 
 if TYPE_CHECKING:
     from bninit.verbs.bench.measure import Record
-
-_COLUMNS = (
-    Column(header="loop"),
-    Column(header="s per epoch\nand network", numeric=True),
-    Column(header="range", numeric=True, rank=3),
-    Column(header="ratio to\nplain loop", numeric=True),
-    Column(header="ratio to\nDataLoader loop", numeric=True),
-    Column(header="% of peak\nFLOP/s", numeric=True, rank=1),
-    Column(header="% of peak\nbandwidth", numeric=True, rank=2),
-)
-
-_AXES = {
-    "stack": "networks in a stack",
-    "width": "units of each hidden layer",
-    "depth": "hidden layers",
-    "epochs": "epochs",
-}
 
 _REMARK = (
     "Plain loop: eager PyTorch, all images in memory. DataLoader loop: images are decoded one by "
@@ -40,15 +21,63 @@ _REMARK = (
     "bandwidth, caches serve what memory could not."
 )
 
+_AXES = {
+    "stack": "networks in a stack",
+    "width": "units of each hidden layer",
+    "depth": "hidden layers",
+    "epochs": "epochs",
+}
+
+
+def _range(times: Record) -> str:
+    return f"{times['low']:.3g}-{times['high']:.3g}"
+
+
+def _ratio(ratio: Record | None) -> str:
+    if ratio is None:
+        return words.MISSING
+    if ratio["low"] == ratio["high"] == 1:
+        return "1"
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+_COLUMNS = (
+    Column(key="name", title="loop"),
+    Column(
+        key="seconds",
+        title="s per epoch\nand network",
+        write=lambda times: f"{times['median']:.3g}",
+        numeric=True,
+    ),
+    Column(key="seconds", title="range", write=_range, numeric=True, rank=3),
+    Column(key="against_plain", title="ratio to\nplain loop", write=_ratio, numeric=True),
+    Column(key="against_loader", title="ratio to\nDataLoader loop", write=_ratio, numeric=True),
+    Column(key="matmul_fraction", title="of peak\nFLOP/s", write=_percent, numeric=True, rank=1),
+    Column(
+        key="bandwidth_fraction", title="of peak\nbandwidth", write=_percent, numeric=True, rank=2
+    ),
+)
+
 
 def print_bench(found: Record, *, console: Console | None = None) -> None:
     """Print the machine and a table for each case (to standard output by default)."""
     console = console or Console()
     console.print(Text(machine_line(found["machine"])))
     for case in found["cases"]:
+        repeats = words.plural(found["num_repeats"], "repeat")
         console.print()
-        console.print(Grid(_COLUMNS, _rows(case), title=case["label"]))
-        console.print(Text(_timing(found, case)))
+        console.print(Table(_COLUMNS, case["rows"], title=case["label"]))
+        timing = (
+            f"{repeats} of {words.plural(case['num_steps'], 'step')} on {found['data']}, scaled to "
+            f"an epoch of {case['epoch_steps']} steps; a step of one network is "
+            f"{case['flops_per_step'] / 1e6:,.0f} MFLOP in products and "
+            f"{case['bytes_per_step'] / 1e6:,.1f} MB read and written"
+        )
+        console.print(Text(timing))
     console.print()
     console.print(Text(_REMARK))
 
@@ -56,7 +85,7 @@ def print_bench(found: Record, *, console: Console | None = None) -> None:
 def machine_line(machine: Record) -> str:
     """The machine and its best rates in one line."""
     where = machine["gpu"] or machine["processor"] or "unknown processor"
-    threads = "" if machine["gpu"] else f", {text.plural(machine['threads'], 'thread')}"
+    threads = "" if machine["gpu"] else f", {words.plural(machine['threads'], 'thread')}"
     flops, copied = machine["matmul_flops_per_second"], machine["copy_bytes_per_second"]
     return (
         f"{where}{threads}, torch {machine['torch']}; at best {flops / 1e9:,.0f} GFLOP/s in a "
@@ -64,71 +93,48 @@ def machine_line(machine: Record) -> str:
     )
 
 
-def _rows(case: Record) -> list[list[str]]:
-    return [
-        [
-            row["name"],
-            f"{row['seconds']['median']:.3g}",
-            f"{row['seconds']['low']:.3g}-{row['seconds']['high']:.3g}",
-            "1" if row["name"] == PLAIN else _ratio(row["against_plain"]),
-            "1" if row["name"] == LOADER else _ratio(row["against_loader"]),
-            f"{100 * row['matmul_fraction']:.0f} %",
-            f"{100 * row['bandwidth_fraction']:.0f} %",
-        ]
-        for row in case["rows"]
-    ]
-
-
-def _ratio(ratio: Record | None) -> str:
-    if ratio is None:
-        return text.MISSING
-    return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})"
-
-
-def _timing(found: Record, case: Record) -> str:
-    repeats = text.plural(found["num_repeats"], "repeat")
-    return (
-        f"{repeats} of {text.plural(case['num_steps'], 'step')} on {found['data']}, scaled to an "
-        f"epoch of {case['epoch_steps']} steps; a step of one network is "
-        f"{case['flops_per_step'] / 1e6:,.0f} MFLOP in products and "
-        f"{case['bytes_per_step'] / 1e6:,.1f} MB read and written"
-    )
-
-
 def print_scaling(found: Record, *, console: Console | None = None) -> None:
     """Print the machine and a table for each axis (to standard output by default)."""
-    console = console or Console()
+    console, grid = console or Console(), found["grid"]
     console.print(Text(machine_line(found["machine"])))
-    for axis, title in _AXES.items():
+    for axis in _AXES:
         console.print()
-        console.print(_axis_table([p for p in found["points"] if p["axis"] == axis], title=title))
-    grid = found["grid"]
-    console.print()
-    console.print(
+        console.print(_axis_table([p for p in found["points"] if p["axis"] == axis], axis=axis))
+    base = (
         f"Base: stacks of {grid['base_stack']}, {grid['base_depth']} x {grid['base_width']}, "
         f"batch {grid['batch_size']}, on {found['data']}."
     )
+    console.print()
+    console.print(Text(base))
 
 
-def _axis_table(points: Sequence[Record], *, title: str) -> Grid:
-    per = "for all epochs, per network" if title == "epochs" else "per epoch and network"
-    columns = (
-        Column(header=title),
-        Column(header=f"s {per}", numeric=True),
-        Column(header="ratio to first", numeric=True),
-        Column(header="memory", numeric=True),
-        Column(header="memory per network", numeric=True, rank=1),
-    )
+def _axis_table(points: list[Record], *, axis: str) -> Table:
+    per = "for all epochs, per network" if axis == "epochs" else "per epoch and network"
     first = points[0]["seconds"]["median"]
-    rows = []
-    for point in points:
-        middle, low, high = (point["seconds"][key] for key in ("median", "low", "high"))
-        row = [
-            text.count(point["value"]),
-            f"{middle:.3g} ({low:.3g} to {high:.3g})",
-            f"{middle / first:.2f}",
-            text.size(point["held_bytes"]),
-            text.size(point["held_bytes"] // point["num_networks"]),
-        ]
-        rows.append(row)
-    return Grid(columns, rows)
+    rows = [
+        {
+            **point,
+            "ratio": point["seconds"]["median"] / first,
+            "bytes_per_network": point["held_bytes"] // point["num_networks"],
+        }
+        for point in points
+    ]
+    columns = [
+        Column(key="value", title=_AXES[axis]),
+        Column(
+            key="seconds",
+            title=f"s {per}",
+            write=lambda times: f"{times['median']:.3g} ({_range(times)})",
+            numeric=True,
+        ),
+        Column(key="ratio", title="ratio to first", write="{:.2f}".format, numeric=True),
+        Column(key="held_bytes", title="memory", write=words.size, numeric=True),
+        Column(
+            key="bytes_per_network",
+            title="memory per network",
+            write=words.size,
+            numeric=True,
+            rank=1,
+        ),
+    ]
+    return Table(columns, rows)

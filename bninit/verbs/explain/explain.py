@@ -105,12 +105,13 @@ def keep_explanations(
         StoreError: It cannot be written.
         UserError: The name cannot name a folder.
     """
-    from bninit.verbs.explain.pictures import explanations_png
+    from bninit.show.charts import png
+    from bninit.verbs.explain.pictures import explanations_chart
 
     if name is None:
         name = joined_name([one.name for one in found], ids=[arm_id(one.config) for one in found])
     return keep_findings(
-        {"explain.png": explanations_png(found), "explain.json": explanations_json(found)},
+        {"explain.png": png(explanations_chart(found)), "explain.json": explanations_json(found)},
         runs_dir=runs_dir,
         kind="explain",
         name=name,

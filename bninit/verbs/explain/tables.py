@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import Any, TypeAlias
+from dataclasses import is_dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from bninit.show import words as text
-from bninit.show.old_tables import Column, Grid, parameter_table
-from bninit.verbs.explain.measure import Explanation, Layer, Quantity, Trend
+from bninit.show import words
+from bninit.show.tables import Column, Table, parameter_table
+from bninit.verbs.explain.measure import Explanation, Layer
 from bninit.verbs.explain.words import theory, verdict
 from bninit.verbs.train.train import describe
-
-_Entry: TypeAlias = "tuple[Column, Callable[[Any], str]]"
 
 _REMARK = (
     "theory: for wide layers, from the laws of the weights and the second moments of the images; "
@@ -36,8 +34,7 @@ def print_explanations(found: Sequence[Explanation], *, console: Console | None 
     for place, one in enumerate(found):
         if place:
             console.print()
-        tables = (_laws(one), _forward(one), _backward(one), Text(_REMARK, style="dim"))
-        for part in (Text(heading(one)), parameter_table(one.parameters), *tables):
+        for part in (Text(heading(one)), parameter_table(one.parameters), *_tables(one)):
             console.print(part)
             console.print()
         _print_lines(console, "Verdict", verdict(one))
@@ -61,7 +58,7 @@ def heading(found: Explanation) -> str:
 
 def number(value: float | None) -> str:
     """Three digits; a dash where there is none."""
-    return text.MISSING if value is None else f"{value:.3g}"
+    return words.MISSING if value is None else f"{value:.3g}"
 
 
 def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
@@ -70,95 +67,89 @@ def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
         console.print(Text(f"- {line}"))
 
 
-def _column(header: str, cell: Callable[[Any], str], *, rank: int = 0) -> _Entry:
-    return Column(header=header, numeric=True, rank=rank), cell
+def _flat(record: Layer | Explanation, **more: Any) -> dict[str, Any]:
+    """The values of a record in one row; those of a record within it as ``gradient.measured``."""
+    row: dict[str, Any] = {}
+    for key, value in vars(record).items():
+        inner = vars(value).items() if is_dataclass(value) else ()
+        row |= {key: value, **{f"{key}.{name}": each for name, each in inner}}
+    return row | more
 
 
-def _pair(
-    header: str, of: Callable[[Any], Quantity | Trend | None], *, rank: int = 0, missing: str = ""
-) -> list[_Entry]:
-    """Theory beside measurement."""
+def _column(key: str, title: str, *, write: Callable[[Any], str] = number, rank: int = 0) -> Column:
+    return Column(key=key, title=title, write=write, numeric=True, rank=rank)
 
-    def predicted(row: Any) -> str:
-        value = of(row)
-        return missing if value is None else number(value.predicted)
 
-    def measured(row: Any) -> str:
-        value = of(row)
-        return missing if value is None else number(value.measured)
-
+def _pair(key: str, title: str, *, rank: int = 0) -> list[Column]:
     return [
-        _column(f"{header}theory", predicted, rank=rank),
-        _column("\nmeasured", measured, rank=rank),
+        _column(f"{key}.predicted", f"{title}theory", rank=rank),
+        _column(f"{key}.measured", "\nmeasured", rank=rank),
     ]
 
 
-def _grid(title: str, rows: Sequence[Any], name: str, columns: Sequence[_Entry]) -> Grid:
-    first = Column(header=name, style="bold" if name == "config" else "")
-    cells = [[row.name, *(cell(row) for _, cell in columns)] for row in rows]
-    return Grid([first, *(column for column, _ in columns)], cells, title=title)
+def _percent(fraction: float | None) -> str:
+    return words.percent(fraction, num_digits=0)
 
 
-def _laws(found: Explanation) -> Grid:
-    columns = [
-        _column("fan-in -> out", lambda layer: f"{layer.fan_in} -> {layer.fan_out}"),
-        (Column(header="weights"), lambda layer: layer.weights.law),
-        _column("SD by\nthe law", lambda layer: number(layer.weights.sd)),
-        _column("drawn\nSD", lambda layer: number(layer.weights.drawn_sd)),
-        _column("drawn\nmean", lambda layer: number(layer.weights.drawn_mean), rank=2),
-        (
-            Column(header="biases", rank=1),
-            lambda layer: "none" if layer.biases is None else layer.biases.law,
-        ),
-    ]
-    return _grid("Initial distributions", found.layers, "layer", columns)
+_NAME = Column(key="name", title="layer")
+_LAWS = (
+    _NAME,
+    _column("fans", "fan-in -> out", write=str, rank=2),
+    Column(key="weights.law", title="weights"),
+    _column("weights.sd", "SD by\nthe law", rank=1),
+    _column("weights.drawn_sd", "drawn\nSD"),
+    _column("weights.drawn_mean", "drawn\nmean", rank=4),
+    Column(key="biases.law", title="biases", write=lambda law: law or "none", rank=3),
+)
+_FORWARD = (
+    _NAME,
+    *_pair("linear", "pre-act.\n"),
+    *_pair("norm", "batch norm\n", rank=3),
+    *_pair("activation", "activation\n"),
+    _column("distinct", "distinct\nunits", write=str, rank=1),
+    _column("dead_fraction", "dead", write=_percent, rank=2),
+    _column("saturated_fraction", "saturated", write=_percent, rank=2),
+)
+_BACKWARD = (
+    _NAME,
+    *_pair("gradient", "pre-act.\n"),
+    *_pair("weight_gradient", "weights\n"),
+)
+_SIDE_BY_SIDE = (
+    Column(key="name", title="config", style="bold"),
+    *_pair("gradient_per_layer", "gradient per\nlayer, "),
+    _column("gradient_per_layer.total", "over all\nlayers"),
+    *_pair("signal_per_layer", "signal per\nlayer, ", rank=2),
+    _column("distinct", "fewest\ndistinct", write=words.count, rank=3),
+    _column("loss", "loss", write=words.loss, rank=1),
+)
 
 
-def _forward(found: Explanation) -> Grid:
-    def units(cell: Callable[[Layer], str]) -> Callable[[Layer], str]:
-        return lambda layer: "" if layer.activation is None else cell(layer)
-
+def _tables(found: Explanation) -> list[Table | Text]:
+    rows = []
+    for layer in found.layers:
+        fans = f"{layer.fan_in} -> {layer.fan_out}"
+        units = layer.distinct_units
+        distinct = words.MISSING if units is None else f"{units} of {layer.fan_out}"
+        rows.append(_flat(layer, fans=fans, distinct=distinct))
     has_norm = any(layer.norm for layer in found.layers)
-    columns = [
-        *_pair("pre-act.\n", attrgetter("linear")),
-        *(_pair("batch norm\n", attrgetter("norm"), rank=3) if has_norm else []),
-        *_pair("activation\n", attrgetter("activation")),
-        _column("distinct\nunits", units(lambda x: f"{x.distinct_units} of {x.fan_out}"), rank=1),
-        _column("dead", units(lambda x: text.percent(x.dead_fraction, num_digits=0)), rank=2),
-        _column(
-            "saturated", units(lambda x: text.percent(x.saturated_fraction, num_digits=0)), rank=2
+    forward = [column for column in _FORWARD if has_norm or not column.key.startswith("norm.")]
+    return [
+        Table(_LAWS, rows, title="Initial distributions"),
+        Table(forward, rows, title="Forward: mean squares over units and images"),
+        Table(
+            _BACKWARD, rows, title="Backward: SD of the gradient to pre-activations and to weights"
         ),
+        Text(_REMARK, style="dim"),
     ]
-    title = "Forward: mean squares over units and images"
-    return _grid(title, found.layers, "layer", columns)
 
 
-def _backward(found: Explanation) -> Grid:
-    columns = [
-        *_pair("to pre-activations\n", attrgetter("gradient")),
-        *_pair("to weights\n", attrgetter("weight_gradient")),
-    ]
-    return _grid("Backward: SD of the gradient", found.layers, "layer", columns)
-
-
-def _side_by_side(found: Sequence[Explanation]) -> Grid:
-    def gradient(one: Explanation) -> Trend | None:
-        return None if one.has_no_gradient else one.gradient_per_layer
-
-    def total(one: Explanation) -> str:
-        trend = gradient(one)
-        return number(trend.total if trend else None)
-
-    def distinct(one: Explanation) -> str:
+def _side_by_side(found: Sequence[Explanation]) -> Table:
+    rows = []
+    for one in found:
         units = [layer.distinct_units for layer in one.hidden if layer.distinct_units is not None]
-        return text.count(min(units)) if units else text.MISSING
-
-    signal = attrgetter("signal_per_layer")
-    columns = [
-        *_pair("gradient per\nlayer, ", gradient, missing=text.MISSING),
-        _column("over all\nlayers", total),
-        *_pair("signal per\nlayer, ", signal, rank=2, missing=text.MISSING),
-        _column("fewest\ndistinct", distinct, rank=3),
-        _column("loss", lambda one: text.loss(one.loss), rank=1),
-    ]
-    return _grid("Side by side", found, "config", columns)
+        row = _flat(one, distinct=min(units, default=None))
+        if one.has_no_gradient:  # what is measured there is rounding
+            row = {key: row[key] for key in row if not key.startswith("gradient_per_layer")}
+        rows.append(row)
+    return Table(_SIDE_BY_SIDE, rows, title="Side by side")
