@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bninit.arms import arm_labels
 from bninit.config import Config, Override, arm_id, leaf_values
 from bninit.errors import UserError
 from bninit.store.files import json_text
@@ -59,15 +60,12 @@ def _names(configs: Sequence[Config]) -> list[str]:
     """The configs' names, with their ids where several have the same."""
     if not configs:
         raise UserError("no config is named", hint="name one or more config files")
-    names = [config.name for config in configs]
-    labels = [
-        name if names.count(name) == 1 else f"{name}-{arm_id(config)}"
-        for name, config in zip(names, configs, strict=True)
-    ]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise UserError(f"{label} is given twice", hint="name each config once")
-    return labels
+    arms = [(config.name, arm_id(config)) for config in configs]
+    labels = arm_labels(arms)
+    for arm in arms:
+        if arms.count(arm) > 1:
+            raise UserError(f"{labels[arm]} is given twice", hint="name each config once")
+    return [labels[arm] for arm in arms]
 
 
 def explanations_json(found: Sequence[Explanation]) -> str:

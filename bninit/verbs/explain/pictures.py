@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bninit.show import charts
 from bninit.show.words import plural
@@ -60,7 +61,8 @@ def _panel(
     styles: Mapping[str, charts.ArmStyle],
     names: Mapping[str, str],
 ) -> charts.Chart:
-    theory, measured = [], []
+    theory: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     for one in found:
         layers = list(enumerate(one.layers, start=1))
         if key != "activation" and one.has_no_gradient:
@@ -81,11 +83,13 @@ def _panel(
     if not shown:
         empty = charts.remark("0 or not finite", width=380, height=280)
         return charts.panel(empty, title=title)
-    return charts.panel(
-        *(
-            charts.lines(kept, x=x, y=y, styles=styles, names=names, marks=marks, spread="bars")
-            for marks, of in (("line", theory), ("points", measured))
-            if (kept := [row for row in of if row["y"]])
-        ),
-        title=title,
-    )
+    theory, measured = ([row for row in of if row["y"]] for of in (theory, measured))
+    drawn = []
+    if theory:
+        drawn.append(charts.lines(theory, x=x, y=y, styles=styles, names=names, marks="line"))
+    if measured:
+        points = charts.lines(
+            measured, x=x, y=y, styles=styles, names=names, marks="points", spread="bars"
+        )
+        drawn.append(points)
+    return charts.panel(*drawn, title=title)
