@@ -1,4 +1,4 @@
-"""Laying partial configs over each other, and knowing where each value came from.
+"""Overlay of partial configs, with the place that each value comes from.
 
 A partial config gives some keys, dotted (``train.epochs: 5``), nested, or both mixed. Laid over
 another one, it wins key by key. Where it names the kind of a section (the scheme, the optimiser,
@@ -8,7 +8,8 @@ study's base, the arm with ``scheme: he_normal`` has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bninit.fields import Path, Plain, parameters_of_kinds
@@ -18,9 +19,18 @@ from bninit.training.settings import Optimiser, Schedule
 
 INIT: Path = ("model", "init")
 BIAS: Path = ("model", "init", "bias")
-OPTIM: Path = ("optim",)
 SCHEDULE: Path = ("optim", "schedule")
-PROBES: Path = ("probes",)
+
+_KINDS: dict[Path, Mapping[str, Collection[str]]] = {
+    (*INIT, "scheme"): {
+        **{name: scheme.takes for name, scheme in SCHEMES.items()},
+        **{name: SCHEMES[scheme].takes - set(given) for name, (scheme, given) in ALIASES.items()},
+    },
+    (*BIAS, "scheme"): BIAS_PARAMETERS,
+    ("optim", "name"): parameters_of_kinds(Optimiser),
+    (*SCHEDULE, "name"): parameters_of_kinds(Schedule),
+}
+"""Keys that say which kind a section is, with the parameters that each kind takes."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +41,16 @@ class Setting:
         path: The key.
         value: Its value; a mapping stands for the whole section.
         origin: Where the value stands in the study.
-        key_origin: Where its key stands.
     """
 
     path: Path
     value: Plain
     origin: Path
-    key_origin: Path
+
+    @property
+    def key_origin(self) -> Path:
+        """Where the key stands; that of an axis for one of its values."""
+        return self.origin[:-1] if isinstance(self.origin[-1], int) else self.origin
 
 
 def key_path(key: str) -> Path:
@@ -57,78 +70,86 @@ def overlap(first: Path, second: Path) -> bool:
 
 
 def settings_of(
-    partial: Mapping[str, Plain], *, origin: Path = (), whole: Collection[Path] = ()
+    partial: Mapping[str, Plain],
+    *,
+    path: Path = (),
+    origin: Path = (),
+    whole: Collection[Path] = (),
 ) -> list[Setting]:
     """Return what a partial config sets, short forms unfolded.
 
     Args:
         partial: Keys, dotted or nested, with their values.
+        path: The section that it is of.
         origin: Where the partial config stands in the study.
         whole: Sections that a mapping replaces as a whole; other mappings are looked into.
     """
-    return list(_settings(partial, path=(), origin=origin, whole=whole))
-
-
-def _settings(
-    partial: Mapping[str, Plain], *, path: Path, origin: Path, whole: Collection[Path]
-) -> Iterator[Setting]:
+    found: list[Setting] = []
     for key, value in partial.items():
-        here = (*path, *key_path(key))
-        at = (*origin, key)
-        setting = Setting(here, value, at, at)
+        here, at = (*path, *key_path(key)), (*origin, key)
         if here in whole:
-            yield setting
+            found.append(Setting(here, value, at))
         elif isinstance(value, dict):
-            yield from _settings(value, path=here, origin=at, whole=whole)
+            found += settings_of(value, path=here, origin=at, whole=whole)
         else:
-            yield from _unfolded(setting)
+            found += [Setting(*each, at) for each in _unfolded(here, value)]
+    return found
 
 
-def _unfolded(setting: Setting) -> Iterator[Setting]:
-    """Yield the settings that a short form stands for, or the setting itself."""
-    value = setting.value
-    parts: dict[str, Plain] = {}
-    if setting.path == SCHEDULE and isinstance(value, str):
-        parts = {"name": value}
-    elif setting.path == BIAS and isinstance(value, int | float) and not isinstance(value, bool):
-        parts = {"scheme": "constant", "value": value}
-    elif setting.path == PROBES and isinstance(value, bool):
-        parts = {"enabled": value}
-    for key, part in parts.items():
-        yield Setting((*setting.path, key), part, setting.origin, setting.key_origin)
-    if not parts:
-        yield setting
+def _unfolded(path: Path, value: Plain) -> list[tuple[Path, Plain]]:
+    """Return the keys and values that a short form stands for, or the value itself."""
+    if path == SCHEDULE and isinstance(value, str):
+        return [((*path, "name"), value)]
+    if path == BIAS and isinstance(value, int | float) and not isinstance(value, bool):
+        return [((*path, "scheme"), "constant"), ((*path, "value"), value)]
+    if path == ("probes",) and isinstance(value, bool):
+        return [((*path, "enabled"), value)]
+    return [(path, value)]
 
 
 class Layered:
-    """A config under construction, one partial config over the other.
-
-    Attributes:
-        value: The config so far, nested.
-    """
+    """A config of partial configs, one over the other."""
 
     def __init__(self) -> None:
-        self.value: dict[str, Plain] = {}
+        self._leaves: dict[Path, Plain] = {}
         self._origins: dict[Path, Path] = {}
 
-    def copy(self) -> Layered:
-        """Return a copy to lay more over."""
-        other = Layered()
-        other.value = {key: _copied(item) for key, item in self.value.items()}
-        other._origins = dict(self._origins)
-        return other
+    @property
+    def value(self) -> dict[str, Plain]:
+        """The config, nested."""
+        nested: dict[str, Plain] = {}
+        for path, value in self._leaves.items():
+            *sections, key = map(str, path)
+            holder = nested
+            for section in sections:
+                holder = holder.setdefault(section, {})  # type: ignore[assignment]
+            holder[key] = value
+        return nested
 
     def lay(self, settings: Sequence[Setting]) -> Layered:
-        """Lay one partial config over what is there; return self.
+        """Return the config with a partial config over it.
 
         A key below a value that is no mapping is passed over: that value is the fault to tell.
         """
-        self._unfold_alias()
+        above = Layered()
+        above._leaves, above._origins = dict(self._leaves), dict(self._origins)
+        above._unfold_alias()
         for setting in settings:
-            self._make_room(setting)
+            above._drop_other_kinds(setting)
         for setting in settings:
-            self._put(setting)
-        return self
+            above._put(setting)
+        return above
+
+    def with_kinds(self) -> Layered:
+        """Return the config with a kind that takes the parameters given, where none is named."""
+        named = []
+        for path, kinds in _KINDS.items():
+            section = path[:-1]
+            given = {key[len(section)] for key in self._leaves if key[:-1] == section}
+            fitting = (kind for kind, takes in kinds.items() if given & _names(kinds) <= set(takes))
+            if given and path not in self._leaves:
+                named += [Setting(path, kind, ("",)) for kind in itertools.islice(fitting, 1)]
+        return self.lay(named)
 
     def origin_of(self, path: Path) -> Path:
         """Return where a value of the config, or else the nearest section, came from."""
@@ -138,95 +159,50 @@ class Layered:
         return ()
 
     def _put(self, setting: Setting) -> None:
-        *sections, last = (str(part) for part in setting.path)
-        holder = self.value
-        for length, key in enumerate(sections, start=1):
-            if holder.get(key) is None:
-                holder[key] = {}
-                self._origins[setting.path[:length]] = setting.key_origin
-            below = holder[key]
-            if not isinstance(below, dict):
+        for length in range(1, len(setting.path)):
+            section = setting.path[:length]
+            if self._leaves.get(section) not in (None, {}):
                 return
-            holder = below
+            if self._leaves.pop(section, {}) is None:
+                self._origins.pop(section, None)
+            self._origins.setdefault(section, setting.key_origin)
         self._forget(setting.path)
-        holder[last] = _copied(setting.value)
         self._origins[setting.path] = setting.origin
+        self._put_leaves(setting.path, setting.value)
+
+    def _put_leaves(self, path: Path, value: Plain) -> None:
+        if not isinstance(value, dict) or not value:
+            self._leaves[path] = value
+            return
+        for key, item in value.items():
+            self._put_leaves((*path, key), item)
 
     def _forget(self, path: Path) -> None:
         length = len(path)
-        for known in [known for known in self._origins if known[:length] == path]:
-            del self._origins[known]
-
-    def _section(self, path: Path) -> dict[str, Plain] | None:
-        held: Plain = self.value
-        for key in path:
-            held = held.get(str(key)) if isinstance(held, dict) else None
-        return held if isinstance(held, dict) else None
+        self._leaves = {key: item for key, item in self._leaves.items() if key[:length] != path}
+        self._origins = {key: item for key, item in self._origins.items() if key[:length] != path}
 
     def _unfold_alias(self) -> None:
-        """Write out an alias below the new layer, so that the layer can change its parameters."""
-        init = self._section(INIT) or {}
-        alias = init.get("scheme")
+        """Write out an alias below a new layer, so that the layer can change its parameters."""
+        alias = self._leaves.get((*INIT, "scheme"))
         if not isinstance(alias, str) or alias not in ALIASES:
             return
         canonical, parameters = ALIASES[alias]
-        if any(init.get(key) not in (None, value) for key, value in parameters.items()):
+        given = {key: self._leaves.get((*INIT, key)) for key in parameters}
+        if any(given[key] not in (None, value) for key, value in parameters.items()):
             return  # a conflict of its own layer, to be told
-        init["scheme"] = canonical
+        self._leaves[*INIT, "scheme"] = canonical
         for key, value in parameters.items():
-            init[key] = value
+            self._leaves[*INIT, key] = value
             self._origins.setdefault((*INIT, key), self.origin_of((*INIT, "scheme")))
 
-    def _make_room(self, setting: Setting) -> None:
-        """Drop what lies below of parameters that a kind does not take."""
-        rule = _KINDS.get(setting.path)
-        section = self._section(setting.path[:-1])
-        if rule is None or section is None or not isinstance(setting.value, str):
-            return
-        takes = rule.takes(setting.value)
-        if takes is None:
-            return
-        for key in [key for key in section if key in rule.parameters and key not in takes]:
-            del section[key]
-            self._forget((*setting.path[:-1], key))
+    def _drop_other_kinds(self, setting: Setting) -> None:
+        """Drop parameters below a new layer that the kind which it names does not take."""
+        kinds = _KINDS.get(setting.path, {})
+        if isinstance(setting.value, str) and setting.value in kinds:
+            for key in _names(kinds) - set(kinds[setting.value]):
+                self._forget((*setting.path[:-1], key))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A key that says which kind a section is.
-
-    Attributes:
-        takes: From a kind to the parameters that it takes; None for an unknown kind.
-        parameters: All parameters that depend on the kind.
-    """
-
-    takes: Callable[[str], Collection[str] | None]
-    parameters: frozenset[str]
-
-
-def _scheme_takes(name: str) -> Collection[str] | None:
-    canonical, parameters = ALIASES.get(name, (name, {}))
-    return SCHEMES[canonical].takes - set(parameters) if canonical in SCHEMES else None
-
-
-def _keys(table: Iterable[Iterable[str]]) -> frozenset[str]:
-    return frozenset(key for keys in table for key in keys)
-
-
-_OPTIMISERS = parameters_of_kinds(Optimiser)
-_SCHEDULES = parameters_of_kinds(Schedule)
-
-_KINDS: dict[Path, _Kind] = {
-    (*INIT, "scheme"): _Kind(_scheme_takes, _keys(each.takes for each in SCHEMES.values())),
-    (*BIAS, "scheme"): _Kind(BIAS_PARAMETERS.get, _keys(BIAS_PARAMETERS.values())),
-    (*OPTIM, "name"): _Kind(_OPTIMISERS.get, _keys(_OPTIMISERS.values())),
-    (*SCHEDULE, "name"): _Kind(_SCHEDULES.get, _keys(_SCHEDULES.values())),
-}
-
-
-def _copied(value: Plain) -> Plain:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value
+def _names(kinds: Mapping[str, Collection[str]]) -> set[str | int]:
+    return set(itertools.chain(*kinds.values()))

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from bninit.config import Config
-from bninit.metrics import METRICS
 from bninit.verbs.study.decide import decide
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import study_from_dict
@@ -64,9 +63,7 @@ class Kept:
 
 
 def _decide(claim: Mapping[str, Any], *, stack_size: int = 1, lost: int = 0) -> Any:
-    study = study_from_dict(
-        {**STUDY, "claims": [{"id": "c", "says": "it is so", **claim}]}, metrics=METRICS
-    )
+    study = study_from_dict({**STUDY, "claims": [{"id": "c", "says": "it is so", **claim}]})
     arms = expand(study)
     draws = np.random.default_rng(0)
     runs = {}

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bninit.errors import ConfigError
-from bninit.metrics import METRICS
 from bninit.verbs.study.load import load_study, study_from_dict
 
 CLAIM = {
@@ -44,7 +43,7 @@ def test_a_claim_that_needs_probes_is_refused_where_they_are_not_taken(
 ) -> None:
     base = BASE if probes is None else {**BASE, "probes": probes}
     with pytest.raises(ConfigError) as caught:
-        study_from_dict({**study, "base": base}, metrics=METRICS)
+        study_from_dict({**study, "base": base})
     (problem,) = caught.value.problems
     assert problem.key == "claims[0].metric"
     assert message in str(caught.value)
@@ -52,12 +51,12 @@ def test_a_claim_that_needs_probes_is_refused_where_they_are_not_taken(
 
 @pytest.mark.parametrize("probes", [True, {"groups": ["gradients"]}, {"units": 0}])
 def test_and_loads_where_they_are(probes: object) -> None:
-    study_from_dict({**STUDY, "base": {**BASE, "probes": probes}}, metrics=METRICS)
+    study_from_dict({**STUDY, "base": {**BASE, "probes": probes}})
     of_experiment = {"e": {**STUDY["experiments"]["e"], "set": {"probes": probes}}}
-    study_from_dict({**STUDY, "experiments": of_experiment}, metrics=METRICS)
-    study_from_dict(STUDY, overrides=["probes=true"], metrics=METRICS)
+    study_from_dict({**STUDY, "experiments": of_experiment})
+    study_from_dict(STUDY, overrides=["probes=true"])
     along = {**ALONG, "base": {**BASE, "probes": {"groups": ["landscape"]}}}
-    study_from_dict(along, metrics=METRICS)
+    study_from_dict(along)
 
 
 def test_probes_are_no_axis(tmp_path: Path) -> None:

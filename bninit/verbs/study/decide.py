@@ -28,8 +28,9 @@ from bninit.stats import (
     subtract,
 )
 from bninit.verbs.study import sentence as wording
-from bninit.verbs.study.expand import Sides, StudyArm, arm_value, sides_of
+from bninit.verbs.study.expand import StudyArm
 from bninit.verbs.study.schema import Claim
+from bninit.verbs.study.sides import Sides, sides_of
 
 Outcome = Literal["supported", "contradicted", "undecided"]
 Expect = Literal["less", "greater", "equal"]
@@ -576,9 +577,8 @@ def _cells(side: Sequence[StudyArm], sides: Sides) -> list[list[StudyArm]]:
     if sides.over is None:
         return [[arm] for cell in sorted(cells) for arm in cells[cell]]
     places = {json.dumps(level): index for index, level in enumerate(sides.levels)}
-    key = sides.over
     for cell in cells.values():
-        cell.sort(key=lambda arm: places[json.dumps(arm_value(arm, key))])
+        cell.sort(key=lambda arm: places[json.dumps(sides.level(arm))])
     return [cells[cell] for cell in sorted(cells)]
 
 

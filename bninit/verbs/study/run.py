@@ -21,7 +21,6 @@ from bninit.engines.plan import (
     resolve_device,
     train_settings_of,
 )
-from bninit.metrics import METRICS
 from bninit.store import Run, find_runs
 from bninit.store import files as atomic
 from bninit.store.networks import dtype_of
@@ -90,7 +89,7 @@ def open_study(
     Raises:
         ConfigError: All faults of the file at once.
     """
-    study = load_study(path, overrides=overrides, metrics=METRICS)
+    study = load_study(path, overrides=overrides)
     return study, tuple(expand(study))
 
 

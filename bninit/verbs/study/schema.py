@@ -6,8 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,52 +21,21 @@ from bninit.config.schema import (
     DEFAULT_TARGETS,
     SCHEMA_VERSION,
     Accuracy,
-    Config,
     Name,
     SchemaVersion,
     Targets,
 )
-from bninit.config.write import json_schema, schema_of
 from bninit.fields import (
     Fault,
     OneOf,
-    Path,
     Section,
-    all_keys,
-    dotted,
     fault,
     refuse,
-    sections_at,
     shown_value,
 )
 from bninit.training.settings import MAX_SEEDS, Seeds
 
 Shape = Literal["sides", "number", "spread", "trend"]
-
-
-class TakesTarget(Protocol):
-    """What the check of a claim has to know of a metric."""
-
-    @property
-    def needs_target(self) -> bool:
-        """Whether the metric takes a target accuracy."""
-
-    @property
-    def probes(self) -> str | None:
-        """The group of probes that it is read from; None for what every run keeps."""
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """The least that is known of a metric; an entry of the table of metrics will do as well.
-
-    Attributes:
-        needs_target: Whether the metric takes a target accuracy.
-        probes: The group of probes that it is read from; None for what every run keeps.
-    """
-
-    needs_target: bool = False
-    probes: str | None = None
 
 
 def one_line(value: object) -> object:
@@ -331,65 +299,3 @@ class StudyConfig(Section):
             seen.add(claim.id)
         refuse(faults, section="study")
         return self
-
-
-_SECTIONS = ("data", "model", "optim", "train")
-_PARTIAL = {"$ref": "#/$defs/Partial"}
-
-
-def study_json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a study file.
-
-    It knows the keys of configs, dotted or nested, and what values they take. What arms and
-    claims demand of each other only loading tells.
-    """
-    schema = schema_of(StudyConfig, title="bninit study")
-    config = json_schema()
-    sections: dict[str, Any] = config["$defs"]
-    for section in sections.values():
-        section.pop("required", None)  # what it lacks, another layer may give
-    del sections["TrainSettings"]["properties"]["seeds"]
-    nodes = {
-        dotted(path): _node(path, config)
-        for path in all_keys(Config)
-        if path[0] in _SECTIONS and path != ("train", "seeds")
-    }
-    definitions = schema["$defs"]
-    definitions["Partial"] = {
-        "type": "object",
-        "properties": nodes,
-        "additionalProperties": False,
-    }
-    experiment = definitions["Experiment"]["properties"]
-    claim = definitions["Claim"]["properties"]
-    schema["properties"]["base"] |= _or_null(_PARTIAL)
-    experiment["set"] |= _or_null(_PARTIAL)
-    for key in ("also", "exclude"):
-        experiment[key] |= _or_null({"type": "array", "items": _PARTIAL})
-    experiment["over"] |= _or_null(
-        {
-            "type": "object",
-            "properties": {
-                key: {"type": "array", "minItems": 1, "items": node} for key, node in nodes.items()
-            },
-            "additionalProperties": False,
-        }
-    )
-    for key in ("left", "given"):
-        claim[key] |= _or_null(_PARTIAL)
-    claim["right"] |= _or_null({"anyOf": [_PARTIAL, {"type": "number"}]})
-    schema["$defs"] = {**sections, **definitions}
-    return schema
-
-
-def _node(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    key = str(path[-1])
-    if len(path) == 1:
-        return dict(config["properties"][key])
-    sections = [config["$defs"][each.__name__] for each in sections_at(Config, path[:-1])]
-    kinds = [each["properties"][key] for each in sections if key in each["properties"]]
-    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-
-
-def _or_null(node: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [node, {"type": "null"}]}

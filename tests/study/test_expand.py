@@ -15,18 +15,18 @@ from bninit.config import (
     config_from_dict,
     leaf_values,
 )
+from bninit.config.overlay import settings_of
 from bninit.errors import ConfigError
 from bninit.fields import Plain
 from bninit.verbs.study.expand import (
     StudyArm,
     arm_value,
     expand,
-    level_scores,
-    matches,
-    sides_of,
+    fits,
 )
 from bninit.verbs.study.load import study_from_dict
 from bninit.verbs.study.schema import StudyConfig
+from bninit.verbs.study.sides import level_scores, sides_of
 
 
 def study(experiments: object, **keys: object) -> StudyConfig:
@@ -36,6 +36,10 @@ def study(experiments: object, **keys: object) -> StudyConfig:
 
 def arms_of(body: object, **keys: object) -> list[StudyArm]:
     return expand(study({"e": body}, **keys))
+
+
+def matches(arm: StudyArm, partial: dict[str, Plain]) -> bool:
+    return fits(arm.config, settings_of(partial))
 
 
 def config(**keys: object) -> Config:
@@ -383,7 +387,7 @@ def test_levels_have_scores_where_they_lie_on_a_line(
     assert level_scores(levels) == scores
 
 
-CLAIM: dict[str, Plain] = {"id": "c", "says": "It is so", "metric": "m", "expect": "less"}
+CLAIM: dict[str, Plain] = {"id": "c", "says": "It is so", "metric": "test_loss", "expect": "less"}
 
 
 def test_sides_hold_the_arms_that_match_and_the_axes_to_pair() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,13 +17,7 @@ from bninit.errors import ConfigError
 from bninit.fields import Place, Plain
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import load_study, study_from_dict, study_to_yaml
-from bninit.verbs.study.schema import MetricInfo, StudyConfig, study_json_schema
-
-METRICS = {
-    "test_accuracy": MetricInfo(),
-    "diverged": MetricInfo(),
-    "epochs_to_accuracy": MetricInfo(needs_target=True),
-}
+from bninit.verbs.study.schema import StudyConfig
 
 NOTES = """\
 name: notes
@@ -75,7 +68,7 @@ claims:
 def load(tmp_path: Path, text: str, *overrides: str | Override) -> StudyConfig:
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    return load_study(path, overrides=overrides, metrics=METRICS)
+    return load_study(path, overrides=overrides)
 
 
 @dataclass(frozen=True)
@@ -467,12 +460,6 @@ def test_claims_of_a_damaged_experiment_are_not_held_against_it(tmp_path: Path) 
     assert [each.key for each in told(tmp_path, text)] == ["experiments.placement.over.a.b"]
 
 
-def test_metrics_are_checked_only_where_they_are_known(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text(NOTES.replace("metric: test_accuracy", "metric: shoe_size"))
-    assert load_study(path).claims[1].metric == "shoe_size"
-
-
 @pytest.mark.parametrize(
     ("body", "base"),
     [
@@ -517,27 +504,6 @@ def test_faults_of_options_name_the_option(
     problem = caught.value.problems[0]
     assert (problem.where, problem.key) == (f"--set {option}", key)
     assert part in f"{problem.what} {problem.hint}"
-
-
-def test_the_json_schema_takes_studies_and_knows_dotted_keys() -> None:
-    schema = study_json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    notes = plain(NOTES)
-    assert list(validator.iter_errors(notes)) == []
-    written = plain(study_to_yaml(study_from_dict(notes)))
-    assert list(validator.iter_errors(written)) == []
-    changes: list[dict[str, object]] = [
-        {"seed": 3},
-        {"base": {"model.nrom": {}}},
-        {"base": {"train": {"seeds": 3}}},
-        {"experiments": {"e": {"over": {"optim.lr": 0.1}}}},
-        {"experiments": {"e": {"over": {"optim.lr": ["fast"]}}}},
-        {"experiments": {"e": {"also": [{"model.norm.placement": "in"}]}}},
-        {"claims": [{"id": "x", "says": "s", "metric": "m", "expect": "more"}]},
-    ]
-    for change in changes:
-        assert not validator.is_valid({**notes, **change}), change
 
 
 SCALARS = st.one_of(
@@ -616,9 +582,9 @@ def test_whatever_is_in_it_only_config_errors_come_out(
     values: dict[str, object], overrides: list[str]
 ) -> None:
     try:
-        study = study_from_dict(values, overrides=overrides, metrics=METRICS)
+        study = study_from_dict(values, overrides=overrides)
     except ConfigError:
         return
     assert expand(study)
     again = plain(study_to_yaml(study))
-    assert study_from_dict(again, metrics=METRICS) == study
+    assert study_from_dict(again) == study

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from bninit.config import load_config
 from bninit.errors import ConfigError, Problem
-from bninit.metrics import METRICS
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import load_study
 
@@ -162,7 +161,7 @@ def faults_of(path: Path, kind: str) -> tuple[Problem, ...]:
     """What is told of a file; nothing where it loads."""
     try:
         if kind == "study":
-            expand(load_study(path, metrics=METRICS))
+            expand(load_study(path))
         else:
             load_config(path)
     except ConfigError as error:
