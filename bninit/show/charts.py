@@ -57,6 +57,14 @@ INK: Final = "#1D1D1B"
 GRID: Final = "#E4E4E4"
 PAPER: Final = "#FFFFFF"
 BAND_OPACITY: Final = 0.18
+
+_VARIABLES: Final[Mapping[str, str]] = {
+    **{colour: f"c{i}" for i, colour in enumerate(COLOURS)},
+    INK: "ink",
+    GRID: "grid",
+    PAPER: "card",
+    GUIDE: "soft",
+}
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 NUM_CLASSES: Final = 10
 """Of all data sets; an untrained network guesses one of them, with a loss of about ln 10."""
@@ -217,10 +225,8 @@ def svg(chart: Chart, *, alt: str = "") -> str:
     import vl_convert
 
     text = str(vl_convert.vegalite_to_svg(chart | {"config": THEME}))
-    variables = {INK: "ink", GRID: "grid", PAPER: "card", GUIDE: "soft"}
-    variables |= {colour: f"c{i}" for i, colour in enumerate(COLOURS)}
-    for colour, name in variables.items():
-        text = re.sub(f'="{colour}"', f'="var(--{name}, {colour})"', text, flags=re.IGNORECASE)
+    for colour in _VARIABLES:
+        text = re.sub(f'="{colour}"', f'="{paint(colour)}"', text, flags=re.IGNORECASE)
     prefix = "c" + hashlib.sha256(text.encode()).hexdigest()[:8]
     for number, name in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text))):
         for old in (f'id="{name}"', f"url(#{name})", f'href="#{name}"'):
@@ -229,6 +235,11 @@ def svg(chart: Chart, *, alt: str = "") -> str:
     head, _, rest = text.partition(">")
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     return f"{head} {told}>{rest}"
+
+
+def paint(colour: str) -> str:
+    """A colour of charts as CSS: the page's variable for it, where there is one."""
+    return f"var(--{_VARIABLES[colour]}, {colour})" if colour in _VARIABLES else colour
 
 
 def mark(kind: str, rows: Rows, encoding: Mapping[str, Any], **settings: Any) -> Chart:
@@ -406,6 +417,9 @@ class Axis:
             axis["values"] = list(self.ticks)
         if self.whole:
             axis |= {"tickMinStep": 1, "format": "d"}
+            if self.low is not None and self.high is not None and self.high - self.low < 10:
+                whole = range(math.ceil(self.low), math.floor(self.high) + 1)
+                axis["values"] = list(whole)
         elif self.log:
             axis["format"] = "~g"
         title = {"title": self.title or None}

@@ -1,31 +1,21 @@
-"""The verdicts of a study for the terminal, for pipes and for files."""
+"""Verdicts and plans of a study, for the terminal, for pipes and for files."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import (
-    Console,
-    ConsoleOptions,
-    Group,
-    RenderableType,
-    RenderResult,
-)
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from bninit.config.identity import value_label
 from bninit.show import words as text
-from bninit.show.old_tables import Column, Grid, pairs, stacked
+from bninit.show.tables import Cell, Column, Table, block, pairs, remarks, stacked
+from bninit.store.files import json_text
 from bninit.verbs.study import words as claim_words
 from bninit.verbs.study.decide import Verdict
-from bninit.verbs.study.words import seeds_label, seeds_phrase, value_names
 
 if TYPE_CHECKING:
     from bninit.config import Config
@@ -41,6 +31,11 @@ _STYLES = {"supported": "bold green", "contradicted": "bold red", "undecided": "
 _WIDE = 110
 """From this width on a claim has a row; below it, a card."""
 
+_REMARK = (
+    "The chance of any false verdict among them is at most 5 %: the level of each interval is the "
+    "one at which its claim was decided."
+)
+
 
 def print_verdicts(
     claims: Sequence[Verdict],
@@ -49,7 +44,7 @@ def print_verdicts(
     form: str = "table",
     console: Console | None = None,
 ) -> None:
-    """Prints verdicts on standard output.
+    """Print verdicts on standard output.
 
     Args:
         claims: As they were decided.
@@ -65,20 +60,15 @@ def print_verdicts(
     elif form == "csv":
         console.file.write(csv_text(rows))
     else:
-        console.file.write(json_text(rows))
+        console.file.write(json_text([dict(row) for row in rows]))
 
 
 def verdict_table(claims: Sequence[Verdict]) -> RenderableType:
     """A row for each claim, or a card where there is no room for rows; then the counts."""
     if not claims:
         return Text("the study has no claims")
-    remark = (
-        "The chance of any false verdict among them is at most 5 %: the level of each interval is "
-        "the one at which its claim was decided."
-    )
-    return stacked(
-        [_Verdicts(claims), Text(counts_line(claims), style="bold"), Text(remark, style="dim")]
-    )
+    counts = Text(counts_line(claims), style="bold")
+    return stacked([_Verdicts(claims), counts, *remarks([_REMARK])])
 
 
 def counts_line(claims: Sequence[Verdict]) -> str:
@@ -89,39 +79,43 @@ def counts_line(claims: Sequence[Verdict]) -> str:
 
 def markdown_text(claims: Sequence[Verdict]) -> str:
     """The verdicts as a Markdown table, and below it the sentences."""
-    header = "| claim | verdict | says | measured | interval | level | seeds |"
-    lines = [header, "| --- | --- | --- | ---: | --- | ---: | ---: |"]
-    for found in claims:
-        cells = (
-            found.claim.id,
-            found.outcome,
-            found.claim.says,
-            claim_words.effect(found),
-            claim_words.interval(found) or text.MISSING,
-            claim_words.level(found),
-            str(found.n),
-        )
-        lines.append(f"| {' | '.join(map(_markdown, cells))} |")
+    columns = [
+        Column(key="id", title="claim", write=_markdown),
+        Column(key="outcome", title="verdict"),
+        Column(key="says", title="says", write=_markdown),
+        Column(key="effect", title="measured", numeric=True),
+        Column(key="interval", title="interval"),
+        Column(key="level", title="level", numeric=True),
+        Column(key="n", title="seeds", numeric=True),
+    ]
+    rows = [
+        {
+            "id": found.claim.id,
+            "outcome": found.outcome,
+            "says": found.claim.says,
+            "effect": claim_words.effect(found),
+            "interval": claim_words.interval(found) or None,
+            "level": claim_words.level(found),
+            "n": found.n,
+        }
+        for found in claims
+    ]
     sentences = [
         f"- **{_markdown(found.claim.id)}** {_markdown(found.sentence)}" for found in claims
     ]
-    return "\n".join([*lines, "", f"{counts_line(claims)}.", "", *sentences]) + "\n"
+    table = Table(columns, rows).markdown()
+    return "\n".join([table, "", f"{counts_line(claims)}.", "", *sentences]) + "\n"
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The verdicts as CSV, effects in the metrics' own units; what there is none of is empty."""
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: _csv_cell(value) for key, value in row.items()})
-    return out.getvalue()
-
-
-def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The verdicts as strict JSON: a list of objects, null for what there is none of."""
-    return json.dumps([dict(row) for row in rows], indent=2, allow_nan=False) + "\n"
+    if not rows:
+        return ""
+    plain = [
+        {key: str(v).lower() if isinstance(v, bool) else v for key, v in row.items()}
+        for row in rows
+    ]
+    return Table([Column(key=key) for key in rows[0]], plain).csv()
 
 
 class _Verdicts:
@@ -136,8 +130,9 @@ class _Verdicts:
         else:
             yield stacked([_card(found) for found in self._claims])
 
-    def _table(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    def _table(self) -> RichTable:
+        """Rich's own table: a claim's sentence is folded into the width that is left."""
+        table = RichTable(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("claim", style="bold", overflow="fold", max_width=20)
         table.add_column("verdict", no_wrap=True)
         table.add_column("says", ratio=1, overflow="fold", min_width=24)
@@ -146,25 +141,24 @@ class _Verdicts:
         table.add_column("level", justify="right", no_wrap=True)
         table.add_column("seeds", justify="right", no_wrap=True)
         for found in self._claims:
-            table.add_row(
-                Text(found.claim.id),
-                _badge(found),
-                Text(found.claim.says),
-                Text(claim_words.effect(found)),
-                Text(claim_words.interval(found) or text.MISSING),
-                Text(claim_words.level(found)),
-                Text(str(found.n)),
+            cells = (
+                claim_words.effect(found),
+                claim_words.interval(found) or text.MISSING,
+                claim_words.level(found),
+                str(found.n),
             )
+            said = Text(found.claim.says)
+            table.add_row(Text(found.claim.id), _badge(found), said, *map(Text, cells))
         return table
 
 
 def _card(found: Verdict) -> RenderableType:
     head = Text.assemble((found.claim.id, "bold"), "  ", _badge(found), overflow="fold")
-    body = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
+    body = RichTable.grid(padding=(0, 0, 0, 2), pad_edge=True)
     body.add_column(overflow="fold")
     body.add_row(Text(found.claim.says))
     body.add_row(Text(found.sentence, style="dim"))
-    grid = Table.grid()
+    grid = RichTable.grid()
     grid.add_column(overflow="fold")
     grid.add_row(head)
     grid.add_row(body)
@@ -172,30 +166,22 @@ def _card(found: Verdict) -> RenderableType:
 
 
 def _badge(found: Verdict) -> Text:
-    outcome = found.outcome
-    required = " (required)" if found.claim.required and outcome != "supported" else ""
-    return Text.assemble((f"{SYMBOLS[outcome]} {outcome}", _STYLES[outcome]), required)
+    required = " (required)" if found.claim.required and found.outcome != "supported" else ""
+    badge = f"{SYMBOLS[found.outcome]} {found.outcome}"
+    return Text.assemble((badge, _STYLES[found.outcome]), required)
 
 
 def _markdown(cell: str) -> str:
-    """Text that cannot break out of a table's cell, nor be taken for HTML."""
-    for character in "\\`*_[]|":
+    """Text that cannot be taken for Markdown or HTML; the table's writer guards the bars."""
+    for character in "\\`*_[]":
         cell = cell.replace(character, f"\\{character}")
     return cell.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else value
 
 
 def print_study_plan(
     plan: StudyPlan, *, seconds: float | None, console: Console | None = None
 ) -> None:
-    """Prints experiments with their arms, the stacks, the networks, and the time they take.
+    """Print experiments with their arms, the stacks, the networks, and the time they take.
 
     Args:
         plan: From `bninit.verbs.study.run.plan_study`.
@@ -212,18 +198,17 @@ def plan_table(plan: StudyPlan, *, seconds: float | None) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{study.title}", style="bold", overflow="fold")]
     for name, experiment in study.experiments.items():
         arms = [arm for arm in plan.arms if arm.experiment == name]
-        head = Text(f"{name}: {text.plural(len(arms), 'arm')}", style="bold", overflow="fold")
-        lines: list[tuple[str, str | Text]] = [("", experiment.says)] if experiment.says else []
+        lines: list[tuple[str, Cell]] = [("", experiment.says)] if experiment.says else []
         for key in arms[0].values:
             labels = list(dict.fromkeys(value_label(arm.values[key]) for arm in arms))
-            lines.append((key, value_names(key, labels)))
+            lines.append((key, claim_words.value_names(key, labels)))
         lines.append(("arms", "; ".join(arm.label for arm in arms)))
-        parts.append(Group(head, pairs(lines)))
+        parts.append(block(f"{name}: {text.plural(len(arms), 'arm')}", pairs(lines)))
     if plan.stacks:
         parts.append(_stacks(plan))
-    totals: list[tuple[str, str | Text]] = [
+    totals: list[tuple[str, Cell]] = [
         ("claims", text.count(len(study.claims))),
-        ("seeds", f"{len(study.seeds)} ({seeds_label(study.seeds)})"),
+        ("seeds", f"{len(study.seeds)} ({claim_words.seeds_label(study.seeds)})"),
         ("networks", f"{plan.num_networks:,}, each arm with each seed once"),
         ("to train", f"{num_missing:,} in {text.plural(len(plan.stacks), 'stack')}"),
     ]
@@ -237,7 +222,7 @@ def plan_table(plan: StudyPlan, *, seconds: float | None) -> RenderableType:
 def missing_lines(
     missing: Mapping[str, Sequence[int]], *, num_networks: int, at_most: int = 12
 ) -> list[str]:
-    """Tells which networks of a study are missing; nothing where none is.
+    """Name the networks of a study that are missing; nothing where none is.
 
     Args:
         missing: Seeds by arm, as `bninit.verbs.study.evidence.missing_runs` has them.
@@ -249,31 +234,33 @@ def missing_lines(
     num_missing = sum(map(len, missing.values()))
     lines = [f"missing: {num_missing:,} of {num_networks:,} networks"]
     named = list(missing.items())
-    lines += [f"  {label} ({seeds_phrase(seeds)})" for label, seeds in named[:at_most]]
+    lines += [f"  {label} ({claim_words.seeds_phrase(seeds)})" for label, seeds in named[:at_most]]
     if len(named) > at_most:
         lines.append(f"  and of {len(named) - at_most} more arms")
     return lines
 
 
-def _stacks(plan: StudyPlan) -> Grid:
+def _stacks(plan: StudyPlan) -> Table:
     """The stacks to be trained, those of one kind in a row."""
     columns = [
-        Column(header="stacks", numeric=True),
-        Column(header="networks\nin each", numeric=True),
-        Column(header="epochs", numeric=True),
-        Column(header="steps", numeric=True, rank=2),
-        Column(header="network", rank=1),
+        Column(key="stacks", title="stacks", numeric=True),
+        Column(key="networks", title="networks\nin each", numeric=True),
+        Column(key="epochs", title="epochs", numeric=True),
+        Column(key="steps", title="steps", numeric=True, rank=2),
+        Column(key="network", title="network", rank=1),
     ]
     kinds = Counter(
         (
-            str(len(stack)),
-            text.count(stack[0].config.train.epochs),
-            text.count(stack[0].config.train.epochs * stack[0].config.iterations_per_epoch),
+            len(stack),
+            stack[0].config.train.epochs,
+            stack[0].config.train.epochs * stack[0].config.iterations_per_epoch,
             _network(stack[0].config),
         )
         for stack in plan.stacks
     )
-    return Grid(columns, [(str(number), *kind) for kind, number in kinds.items()])
+    keys = [column.key for column in columns]
+    rows = [dict(zip(keys, (number, *kind), strict=True)) for kind, number in kinds.items()]
+    return Table(columns, rows)
 
 
 def _network(config: Config) -> str:

@@ -11,6 +11,7 @@ from bninit.config.identity import value_label
 from bninit.metrics import Metric
 from bninit.show import words as text
 from bninit.verbs.study.decide import Outcome, Verdict
+from bninit.verbs.study.expand import StudyArm
 
 OUTCOMES: tuple[Outcome, ...] = ("supported", "contradicted", "undecided")
 """The verdicts, in the order in which they are counted up."""
@@ -84,15 +85,18 @@ def title_of(found: Verdict) -> str:
     return found.metric.title.format(target="" if target is None else text.target_percent(target))
 
 
-def number_of(found: Verdict) -> float | None:
-    """The number that a claim holds its left side against, if it does."""
-    return found.number
+def against(found: Verdict) -> str:
+    """The number that a claim holds its left side against, with its unit; or empty."""
+    if found.number is None:
+        return ""
+    how = print_of(found.metric)
+    return f"{found.number * how.scale:g} {how.unit}".rstrip()
 
 
 def unit_of(found: Verdict) -> str:
     """Unit of a claim's effect as it is printed; a trend's is per unit of its axis."""
     how = print_of(found.metric)
-    if number_of(found) is not None:
+    if found.number is not None:
         return how.unit
     if found.claim.trend:
         return f"{how.difference_unit} per unit of {axis_name(found.claim.trend)}".strip()
@@ -129,7 +133,7 @@ def level(found: Verdict) -> str:
 
 def _printed(found: Verdict, value: float) -> str:
     """A number of the verdict's effect, with as many decimals as all of its numbers have."""
-    offset = number_of(found)
+    offset = found.number
     how = print_of(found.metric)
     numbers = [(each + (offset or 0.0)) * how.scale for each in
                (found.effect, found.low, found.high) if each is not None]  # fmt: skip
@@ -180,6 +184,29 @@ def typeset(written: str) -> str:
 def axis_name(key: str) -> str:
     """A config key as people call it."""
     return AXES.get(key, key.rpartition(".")[2].replace("_", " "))
+
+
+def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
+    """What sets an arm apart, in words: "no batch norm, learning rate 0.1".
+
+    Args:
+        arm: The arm.
+        without: Axes, by dotted key, that the place where it stands tells already.
+    """
+    parts = []
+    for key, value in arm.values.items():
+        if key in without or value is None:
+            continue
+        label = value_label(value)
+        if key == "model.norm.placement":
+            parts.append(PLACEMENTS[label])
+        elif key == "model.norm.input":
+            parts.append("batch norm on the input" if value else "no batch norm on the input")
+        elif key.startswith("model.init") and key.count(".") == 1:
+            parts.append(label)
+        else:
+            parts.append(f"{axis_name(key)} {label}")
+    return ", ".join(parts) or arm.label
 
 
 def value_names(key: str, labels: Sequence[str]) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from bninit.show.old_charts import PLACEMENT_COLOURS
-from bninit.verbs.study.expand import StudyArm, expand
-from bninit.verbs.study.load import study_from_dict
-from bninit.verbs.study.pictures import (
+from bninit.show.charts import PLACEMENT_COLOURS
+from bninit.verbs.study.charts import (
     MOST_IN_A_PANEL,
-    Look,
     arm_colours,
-    arm_label,
-    colour_class,
+    claim_picture,
     panel_groups,
     panel_styles,
-    side_looks,
+    side_styles,
 )
+from bninit.verbs.study.expand import StudyArm, expand
+from bninit.verbs.study.load import study_from_dict
+from bninit.verbs.study.words import arm_label
 
 if TYPE_CHECKING:
     from bninit.verbs.study.run import StudyResult
@@ -39,8 +39,8 @@ def test_colours_tell_the_placement_where_it_varies() -> None:
 def test_arms_of_a_panel_look_different() -> None:
     panel = arms(lr=[0.1, 0.2, 0.3], placement=["none", "pre"])
     styles = panel_styles(panel, colours=arm_colours(panel))
-    assert len({(s.colour, str(s.line_style)) for s in styles.values()}) == len(panel)
-    assert len({(s.colour, s.marker) for s in styles.values()}) == len(panel)
+    assert len({(s.colour, s.dash) for s in styles.values()}) == len(panel)
+    assert len({(s.colour, s.shape) for s in styles.values()}) == len(panel)
 
 
 def test_panels_are_small_and_keep_placements_together() -> None:
@@ -73,11 +73,42 @@ def test_labels_are_words() -> None:
     assert [arm_label(arm) for arm in deep] == ["hidden layers 5 x 8", "hidden layers 300-100"]
 
 
+def test_two_combinations_that_are_one_arm_have_one_look() -> None:
+    """Without batch norm its running mode plays no part: two combinations, one arm."""
+    axes = {"model.norm.placement": ["none", "pre"], "model.norm.running": ["ema", "cumulative"]}
+    study = study_from_dict({"name": "s", "seeds": 1, "experiments": {"e": {"over": axes}}})
+    found = expand(study)
+    colours = arm_colours(found)
+    assert set(panel_styles(found, colours=colours)) == {arm.id for arm in found} == set(colours)
+
+
 def test_sides_have_the_placements_colours_or_neutral_ones(tiny_study: StudyResult) -> None:
     colours = arm_colours(tiny_study.arms)
-    looks = {found.claim.id: side_looks(found, colours=colours) for found in tiny_study.claims}
-    none, pre = (colour_class(PLACEMENT_COLOURS[name]) for name in ("none", "pre"))
-    assert looks["equal"] == (Look(pre, "o"), Look(none, "s"))
+    looks = {
+        found.claim.id: [style.colour for _, style in side_styles(found, colours)]
+        for found in tiny_study.claims
+    }
+    none, pre = (PLACEMENT_COLOURS[name] for name in ("none", "pre"))
+    assert looks["equal"] == [pre, none]
     left, right = looks["sides"]
-    assert left.kind != right.kind
-    assert not {left.kind, right.kind} & {none, pre}
+    assert left != right
+    assert not {left, right} & {none, pre}
+
+
+def marks(svg: str, kind: str) -> int:
+    """Marks of one kind that are drawn: ``symbol``, ``line``, ``rule``, ``text``."""
+    groups = re.findall(rf'<g class="mark-{kind} role-mark[^"]*".*?</g>', svg, re.DOTALL)
+    return sum(len(re.findall("<(?:path|line|text)", group)) for group in groups)
+
+
+def test_a_claims_picture_shows_each_seed_and_what_has_no_size(tiny_study: StudyResult) -> None:
+    colours = arm_colours(tiny_study.arms)
+    pictures = {each.claim.id: claim_picture(each, colours=colours) for each in tiny_study.claims}
+    sides, lost = pictures["sides"], pictures["lost"]
+    assert sides is not None
+    assert marks(sides.svg, "line") == 5, "a line for each of five seeds"
+    assert marks(sides.svg, "symbol") == 2 * 5 + 5 + 1 + 2, "sides, differences, mean, rows"
+    assert lost is not None
+    assert ">diverged<" in lost.svg
+    assert "\N{MULTIPLICATION SIGN} 5" in lost.svg
+    assert "that has no size" in lost.caption
