@@ -101,14 +101,15 @@ class _Reader(yaml.SafeLoader):
         is_key = isinstance(parent, yaml.MappingNode) and index is None
         if index is not None:
             self._path.append(index.value if isinstance(index, yaml.Node) else index)
+        place, path = self._place_of(event), tuple(self._path)
         if is_key and not isinstance(event, yaml.ScalarEvent):
             kind = "an alias" if isinstance(event, yaml.AliasEvent) else "a list or mapping"
-            self._stop(event, f"{kind} cannot be a key")
-        self._count(event, is_holder=isinstance(event, yaml.CollectionStartEvent))
+            _stop(place, path, f"{kind} cannot be a key")
+        self._count(place, path, is_holder=isinstance(event, yaml.CollectionStartEvent))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchored:
                 what = f"nothing is anchored as {shown_value(event.anchor)} before"
-                self._stop(event, what, "quote text that starts with *")
+                _stop(place, path, what, "quote text that starts with *")
             start: Any = self.get_event().start_mark  # type: ignore[no-untyped-call]
             node: Any = _Alias("", self._anchored[event.anchor], start, start)
         else:
@@ -128,8 +129,7 @@ class _Reader(yaml.SafeLoader):
             self.keys[path] = place
         if isinstance(node, _Alias):
             return self._build(node.value, path, alias=place)
-        self._path = [*path]
-        self._count(node, is_holder=isinstance(node, yaml.CollectionNode))
+        self._count(place, path, is_holder=isinstance(node, yaml.CollectionNode))
         is_tagged = self._refuse_tag(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, i), alias=alias) for i, item in enumerate(node.value)]
@@ -176,20 +176,21 @@ class _Reader(yaml.SafeLoader):
         problem = Problem(str(place), dotted(path), what, hint)
         self._problems.setdefault((node, what), (place, problem))  # aliases repeat the node
 
-    def _count(self, at: yaml.Event | yaml.Node, *, is_holder: bool) -> None:
+    def _count(self, place: Place, path: Path, *, is_holder: bool) -> None:
         self._num_nodes += 1
         if self._num_nodes > MAX_NODES:
-            self._stop(at, f"more than {MAX_NODES} values, those that aliases repeat included")
-        if is_holder and len(self._path) >= MAX_DEPTH:
-            self._stop(at, f"values are nested deeper than {MAX_DEPTH}")
-
-    def _stop(self, at: yaml.Event | yaml.Node, what: str, hint: str | None = None) -> NoReturn:
-        where = str(self._place_of(at))
-        raise ConfigError([Problem(where, dotted(tuple(self._path)), what, hint)])
+            what = f"more than {MAX_NODES} values, those that aliases repeat included"
+            _stop(place, path, what)
+        if is_holder and len(path) >= MAX_DEPTH:
+            _stop(place, path, f"values are nested deeper than {MAX_DEPTH}")
 
     def _place_of(self, at: yaml.Event | yaml.Node) -> Place:
         mark: Any = at.start_mark
         return _place_in(self._place, line=mark.line, column=mark.column)
+
+
+def _stop(place: Place, path: Path, what: str, hint: str | None = None) -> NoReturn:
+    raise ConfigError([Problem(str(place), dotted(path), what, hint)])
 
 
 def _place_in(place: Place, *, line: int, column: int = 0) -> Place:
