@@ -63,11 +63,11 @@ def inspect(
     RUNS_DIR/inspect/NAME.
     """
     from bninit.verbs.inspect import inspect as api
-    from bninit.verbs.inspect.tables import print_insides
+    from bninit.verbs.inspect.tables import print_inspection
 
     opt.check_name(name)
     found = api.inspect(runs, runs_dir=runs_dir)
-    print_insides(found, as_json=as_json)
+    print_inspection(found, as_json=as_json)
     folder = api.keep_inspection(found, runs_dir=runs_dir, name=name)
     opt.note(f"pictures and figures: {folder}")
 

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bninit.fields import Path, Plain, kinds_of
+from bninit.fields import Path, Plain, parameters_of_kinds
 from bninit.nets.initialisers import ALIASES, SCHEMES
 from bninit.nets.settings import BIAS_PARAMETERS
 from bninit.training.settings import Optimiser, Schedule
@@ -27,8 +27,8 @@ _KINDS: dict[Path, Mapping[str, Collection[str]]] = {
         **{name: SCHEMES[scheme].takes - set(given) for name, (scheme, given) in ALIASES.items()},
     },
     (*BIAS, "scheme"): BIAS_PARAMETERS,
-    ("optim", "name"): {name: kind.model_fields for name, kind in kinds_of(Optimiser).items()},
-    (*SCHEDULE, "name"): {name: kind.model_fields for name, kind in kinds_of(Schedule).items()},
+    ("optim", "name"): parameters_of_kinds(Optimiser),
+    (*SCHEDULE, "name"): parameters_of_kinds(Schedule),
 }
 """Keys that say which kind a section is, with the parameters that each kind takes."""
 
@@ -61,6 +61,12 @@ def key_path(key: str) -> Path:
 def is_key(key: str) -> bool:
     """Tell whether text is a dotted key, with something before and after each dot."""
     return all(key.split("."))
+
+
+def overlap(first: Path, second: Path) -> bool:
+    """Tell whether two keys are the same, or one is the section of the other."""
+    length = min(len(first), len(second))
+    return first[:length] == second[:length]
 
 
 def settings_of(

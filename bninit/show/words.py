@@ -138,6 +138,13 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
+def number(value: float | None) -> str:
+    """Write a number with three digits: ``0.0124``, ``12.3``, ``1.2e-05``."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return "infinite" if math.isinf(value) else f"{value:.3g}"
+
+
 def of(part: int, whole: int) -> str:
     """Write a part of a whole: ``2 of 5``, ``all 5``, ``none of 5``."""
     if part == whole and whole > 1:

@@ -13,7 +13,7 @@ from bninit.config import (
     parse_yaml,
     to_yaml,
 )
-from bninit.config.source import Place
+from bninit.fields import Place
 
 
 def test_a_dump_is_fully_resolved_and_reads_back(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from bninit.config import (
     parse_yaml,
     starter,
 )
-from bninit.config.source import Place
 from bninit.errors import ConfigError
+from bninit.fields import Place
 
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -10,9 +10,8 @@ from pydantic import Field
 
 from bninit.config import from_values, load_config, load_model, parse_yaml
 from bninit.config.load import MAX_PROBLEMS
-from bninit.config.source import Place
 from bninit.errors import ConfigError, Problem
-from bninit.fields import Section, nearest
+from bninit.fields import Place, Section, nearest
 
 ISSUE_EXAMPLE = """\
 name: bn-pre

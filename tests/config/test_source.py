@@ -3,9 +3,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bninit.config.source import MAX_DEPTH, MAX_NODES, from_values
 from bninit.errors import ConfigError
-from bninit.fields import dotted, path_in, shown_value
+from bninit.fields import (
+    MAX_DEPTH,
+    MAX_NODES,
+    dotted,
+    from_values,
+    path_in,
+    shown_value,
+)
 
 
 def test_python_values_become_plain() -> None:

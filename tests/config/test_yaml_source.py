@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bninit.config import yaml_source as yaml_events
-from bninit.config.source import MAX_DEPTH, MAX_NODES, Place, Source
 from bninit.config.yaml_source import MAX_BYTES, parse_yaml, plain_scalar, read_yaml
 from bninit.errors import ConfigError
+from bninit.fields import MAX_DEPTH, MAX_NODES, Place, Source
 
 
 def parse(text: str) -> Source:

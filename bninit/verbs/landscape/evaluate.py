@@ -1,18 +1,20 @@
-"""Random directions from a network, of a length that suits each of its units.
+"""Landscape evaluator: losses along lines and on planes around networks, and replays of training.
 
-Of a network with batch norm after a linear layer, or with ReLU units, the weights of a layer can
-be scaled without a change of what the network computes, and so a step of a given length means
-nothing by itself. Li et al. 2018 (arXiv:1712.09913, section 4) give each filter of a random
-direction the norm of the network's own filter. A filter of a linear layer is the vector of
-incoming weights of one unit: a row of its matrix.
+Random directions are filter-normalized. The weights of a layer can be scaled without a change of
+the function if batch norm follows or the units are ReLUs, so a step of a given length means nothing
+by itself; Li et al. 2018 (arXiv:1712.09913, section 4) give each filter of a random direction the
+norm of the network's own filter. A filter of a linear layer is a row of its weight matrix: the
+incoming weights of one unit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +22,14 @@ import torch
 from torch import Tensor
 
 from bninit.config import Config
-from bninit.data.load import Data, load
+from bninit.data.load import Data
 from bninit.engines.interface import Job
 from bninit.engines.plan import (
-    initialisation_of,
+    DataKey,
+    data_key,
     largest_stack,
+    load_data,
+    plan_of,
     plan_stacks,
     products_of,
     train_settings_of,
@@ -33,25 +38,68 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.layers import example_losses
 from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
-from bninit.store.networks import architecture_of, dtype_of
-from bninit.training.plan import ReplicaPlan
+from bninit.store import Run
+from bninit.store.networks import architecture_of
 from bninit.training.replay import MeasuredStep, replay
 from bninit.training.seeding import direction_draws
+from bninit.verbs.landscape.landscape import (
+    GRADIENT,
+    LINE,
+    OF_STEP,
+    PLANE,
+    TRAJECTORY,
+    Landscape,
+    LandscapeOptions,
+    LandscapeRun,
+    Numbers,
+    PrincipalPlane,
+    Range,
+    common_ranges,
+    grid,
+    measured_steps,
+    notes_of,
+    principal_plane,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bninit.engines.interface import Progress
 
 Direction = dict[str, Tensor]
-"""From a parameter's name in ``nn.Sequential`` to a change of it; others do not change."""
+"""Changes of parameters, by their names in ``nn.Sequential``; others do not change."""
+
+State = Mapping[str, Tensor]
+"""Parameters and statistics of one network, by their names in ``nn.Sequential``."""
+
+BATCH = "batch"
+RUNNING = "running"
+STATISTICS = (BATCH, RUNNING)
+"""Statistics with which batch norm normalizes at a point of a slice."""
+
+DIRECTION_SEED = 0
+"""Equal raw draws for all networks of a shape, so that these are paired."""
+
+_MOST_POINTS = {"cpu": 8, "cuda": 256}
+"""Points in one stack: on a CPU more of them leave the caches."""
+
+_MOST_BYTES = 1 << 30
+
+
+def linear_names(architecture: Architecture) -> list[str]:
+    """The name of each linear layer in ``nn.Sequential``, in order."""
+    return [str(place) for place, (kind, _) in enumerate(architecture.kinds()) if kind == "linear"]
 
 
 def filter_normalized_direction(
     architecture: Architecture,
-    state: Mapping[str, Tensor],
+    state: State,
     *,
     draws: Callable[[int, tuple[int, ...]], Tensor],
 ) -> Direction:
-    """Makes a random direction whose every filter has the norm of the network's own.
+    """A random direction whose every filter has the norm of the network's own (Li et al. 2018).
 
-    Biases, gamma and beta keep their values: the direction is zero there, as Li et al. 2018 have
-    it. A unit without incoming weights (all zero) does not move either.
+    Biases, gamma, beta and units without incoming weights (all zero) do not move.
 
     Args:
         architecture: The shape of the network.
@@ -72,26 +120,10 @@ def filter_normalized_direction(
     return found
 
 
-def linear_names(architecture: Architecture) -> list[str]:
-    """The place of each linear layer in ``nn.Sequential``, in order."""
-    return [str(place) for place, (kind, _) in enumerate(architecture.kinds()) if kind == "linear"]
-
-
-BATCH = "batch"
-RUNNING = "running"
-STATISTICS = (BATCH, RUNNING)
-"""What batch norm normalizes with at a point of a slice."""
-
-_MOST_POINTS = {"cpu": 8, "cuda": 256}
-"""Points in one stack: on a CPU more of them leave the caches."""
-
-_MOST_BYTES = 1 << 30
-
-
 @torch.no_grad()
 def slice_losses(
     architecture: Architecture,
-    state: Mapping[str, Tensor],
+    state: State,
     *,
     directions: Sequence[Direction],
     coordinates: Tensor,
@@ -102,18 +134,16 @@ def slice_losses(
 ) -> Tensor:
     """The mean loss at points around a network: at state + sum of coordinate x direction.
 
-    With ``batch`` statistics every point is normalized by the mean and variance that its own
-    units have over all of `x`, as in training. That is the loss that training goes down, and the
-    only one that keeps what batch norm is for: the loss does not depend on the scale of the
-    weights before it. ``running`` keeps the network's running statistics, as evaluation does: a
-    network with weights other than those that they were collected with is then not normalized
-    at all. Without batch norm the two are the same. On the CPU a point has the same bits
-    whichever points it is computed with.
+    With ``batch`` statistics each point is normalized by the mean and variance of its own units
+    over all of `x`, as in training: the loss does not depend on the scale of the weights before
+    batch norm. ``running`` keeps the network's running statistics, as in evaluation: a network
+    with other weights is then not normalized at all. Without batch norm both are equal. On the CPU
+    a point has the same bits whichever points it is computed with.
 
     Args:
         architecture: The shape of the network.
         state: Its parameters and statistics, as `StackedMLP.state` gives them. Read only.
-        directions: At least one; what they do not name stays as it is.
+        directions: At least one; parameters without a change stay as they are.
         coordinates: (point, direction).
         x: (example, feature); with ``batch`` statistics at least two examples, all one batch.
         y: (example,), class numbers.
@@ -127,36 +157,10 @@ def slice_losses(
         ValueError: `statistics` is neither.
     """
     if statistics not in STATISTICS:
-        raise ValueError(f"statistics are {' or '.join(STATISTICS)}, not {statistics!r}")
-    size = min(len(coordinates), _most_points(architecture, x))
-    network = _copies(architecture, state, size, precision=precision)
-    moved = {p.name: p.value for p in network.parameters}
-    inputs, labels = x.T.expand(size, -1, -1), y.expand(size, -1)
-    found = []
-    for part in torch.split(coordinates, size):
-        for place, point in enumerate(part.tolist()):
-            for name, value in moved.items():
-                value[place].copy_(state[name])
-                for along, direction in zip(point, directions, strict=True):
-                    if name in direction:
-                        value[place].add_(direction[name], alpha=along)
-        # The last part may be shorter: the places behind it hold points of the part before.
-        logits = network.forward(inputs, training=statistics == BATCH)
-        losses = example_losses(logits, labels)[: len(part)]
-        found += [one.sum(dtype=torch.float64).item() / y.numel() for one in losses]
-    return torch.tensor(found, dtype=torch.float64)
-
-
-def _most_points(architecture: Architecture, x: Tensor) -> int:
-    """Points that are computed together, at least 1."""
+        raise ValueError(f"statistics must be {' or '.join(STATISTICS)}, not {statistics!r}")
     signals = 4 * sum(architecture.widths) * len(x) * x.element_size()
-    return max(1, min(_MOST_POINTS[x.device.type], _MOST_BYTES // signals))
-
-
-def _copies(
-    architecture: Architecture, state: Mapping[str, Tensor], size: int, *, precision: str
-) -> StackedMLP:
-    """A stack of copies of one network."""
+    most = max(1, min(_MOST_POINTS[x.device.type], _MOST_BYTES // signals))
+    size = min(len(coordinates), most)
     names = linear_names(architecture)
     biases = [state.get(f"{name}.bias") for name in names]
     network = StackedMLP(
@@ -166,170 +170,230 @@ def _copies(
         precision=precision,
     )
     network.load([state] * size)
-    return network
+    inputs, labels = x.T.expand(size, -1, -1), y.expand(size, -1)
+    found = []
+    for part in torch.split(coordinates, size):
+        for place, point in enumerate(part.tolist()):
+            for parameter in network.parameters:
+                value = parameter.value[place]
+                value.copy_(state[parameter.name])
+                for along, direction in zip(point, directions, strict=True):
+                    if parameter.name in direction:
+                        value.add_(direction[parameter.name], alpha=along)
+        # The last part may be shorter: the places behind it hold points of the part before.
+        logits = network.forward(inputs, training=statistics == BATCH)
+        losses = example_losses(logits, labels)[: len(part)]
+        found += [one.sum(dtype=torch.float64).item() / y.numel() for one in losses]
+    return torch.tensor(found, dtype=torch.float64)
 
 
-State = Mapping[str, Tensor]
-"""Parameters and statistics of one network, as ``nn.Sequential`` names them."""
-
-DIRECTION_SEED = 0
-"""Of random directions: the same raw draws for all networks of a shape, so that they are paired."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replayed:
-    """A training that was gone through again.
-
-    Attributes:
-        jobs: The networks of its stack.
-        step_losses: (replica, step), in nats.
-        measured: The steps that were measured, each for all networks.
-        paths: For each network its parameters after each epoch from 0, (epoch, parameter), in
-            the order of `names`; None where it was not asked for.
-        names: Of the parameters, with their shapes.
-    """
-
-    jobs: tuple[Job, ...]
-    step_losses: npt.NDArray[np.floating]
-    measured: tuple[MeasuredStep, ...]
-    paths: tuple[npt.NDArray[np.floating] | None, ...]
-    names: dict[str, torch.Size]
-
-    def tensors(self, values: npt.NDArray[np.floating], *, like: State) -> dict[str, Tensor]:
-        """All parameters in a row, (parameter,), as tensors by name: as those of a state are."""
-        found: dict[str, Tensor] = {}
-        begin = 0
-        for name, shape in self.names.items():
-            piece = torch.from_numpy(values[begin : begin + shape.numel()]).view(shape)
-            found[name] = piece.to(like[name].device, like[name].dtype)
-            begin += shape.numel()
-        return found
-
-
-class Surroundings:
-    """Computes on one device what lies around networks; reads no run and writes nothing.
+class Survey:
+    """Evaluates the loss along trainings and around networks on one device; writes nothing.
 
     Args:
+        subjects: Runs, and what they are called.
+        options: What to evaluate.
         device: Where to compute.
         data_dir: Folder searched first for data sets.
+        watcher: Shows progress.
     """
 
-    def __init__(self, *, device: torch.device, data_dir: Path | None) -> None:
+    def __init__(
+        self,
+        subjects: Sequence[tuple[Run, LandscapeRun]],
+        options: LandscapeOptions,
+        *,
+        device: torch.device,
+        data_dir: Path | None,
+        watcher: Progress,
+    ) -> None:
+        self._subjects = subjects
+        self._options = options
         self._device = device
         self._data_dir = data_dir
-        self._data: dict[tuple[object, ...], Data] = {}
+        self._watcher = watcher
+        self._data: dict[DataKey, Data] = {}
+        self._tables: dict[str, list[pd.DataFrame]] = {}
+        self._gaps: dict[str, float] = {}
+        self._paths: dict[str, list[dict[str, Tensor]]] = {}
 
-    def plan(self, jobs: Sequence[Job]) -> list[list[Job]]:
-        """The stacks in which trainings are gone through again."""
-        return plan_stacks(jobs, largest=partial(largest_stack, device=self._device))
+    def run(self) -> Landscape:
+        """All kinds that are requested."""
+        import pandas as pd
 
-    def replay(
-        self,
-        jobs: Sequence[Job],
-        *,
-        steps: Sequence[int],
-        lengths: Sequence[float] | None,
-        with_path: Sequence[bool],
-    ) -> Replayed:
-        """Trains a stack once more.
-
-        Args:
-            jobs: Networks that can train in one stack.
-            steps: Which to measure along the gradient.
-            lengths: Step lengths; None for those that suit the learning rate.
-            with_path: For each network, whether its weights are kept after each epoch.
-
-        Raises:
-            DataError: The data set is not to be had.
-        """
-        config = jobs[0].config
-        plans = [
-            ReplicaPlan(seed=job.seed, initialisation=initialisation_of(job.config)) for job in jobs
-        ]
-        settings = train_settings_of(config, device=self._device)
-        losses: list[npt.NDArray[np.floating]] = []
-        measured: list[MeasuredStep] = []
-        paths: list[list[npt.NDArray[np.floating]]] = [[] for _ in jobs]
-        names: dict[str, torch.Size] = {}
-        for epoch in replay(settings, plans, self.data(config), steps=steps, lengths=lengths):
-            losses.append(epoch.step_losses)
-            measured += epoch.measured
-            names = {name: value.shape for name, value in epoch.parameters[0].items()}
-            for path, wanted, parameters in zip(paths, with_path, epoch.parameters, strict=True):
-                if wanted:
-                    path.append(torch.cat([p.flatten() for p in parameters.values()]).cpu().numpy())
-        return Replayed(
-            jobs=tuple(jobs),
-            step_losses=np.concatenate(losses[1:], axis=1),
-            measured=tuple(measured),
-            paths=tuple(np.stack(path) if path else None for path in paths),
-            names=names,
+        kinds = self._options.kinds
+        if GRADIENT in kinds or TRAJECTORY in kinds:
+            self._replay_all()
+        planes = {label: principal_plane(_flat(path)) for label, path in self._paths.items()}
+        ranges = common_ranges([plane.path for plane in planes.values()]) if planes else None
+        for run, row in self._subjects:
+            if ranges is not None and row.label in planes:
+                self._trajectory(run, row.label, planes[row.label], ranges)
+        for run, row in self._subjects:
+            if LINE in kinds or (PLANE in kinds and row.first_of_arm):
+                self._slice(run, row)
+        rows = [replace(row, replay_gap=self._gaps.get(row.label)) for _, row in self._subjects]
+        order = {row.label: place for place, row in enumerate(rows)}
+        for parts in self._tables.values():
+            parts.sort(key=lambda part: order[part["label"].iloc[0]])
+        return Landscape(
+            runs=tuple(rows),
+            settings=asdict(self._options),
+            explained={
+                row.label: (float(explained[0]), float(explained[1]))
+                for row in rows
+                if row.label in planes
+                for explained in [planes[row.label].explained]
+            },
+            notes=tuple(notes_of(rows, self._options)),
+            **{name: pd.concat(parts, ignore_index=True) for name, parts in self._tables.items()},
         )
 
-    def random_directions(self, config: Config, state: State, *, number: int) -> list[Direction]:
-        """The first random directions of a network, filter-normalized."""
-        return [
-            filter_normalized_direction(
-                architecture_of(config), state, draws=direction_draws(DIRECTION_SEED, k)
-            )
-            for k in range(1, number + 1)
+    def _replay_all(self) -> None:
+        """Train every run once more, in stacks."""
+        jobs = [Job(run.config, run.seed) for run, _ in self._subjects]
+        subject_of = {id(job): each for job, each in zip(jobs, self._subjects, strict=True)}
+        for stack in plan_stacks(jobs, largest=partial(largest_stack, device=self._device)):
+            self._replay(stack, [subject_of[id(job)] for job in stack])
+
+    def _replay(self, stack: Sequence[Job], subjects: Sequence[tuple[Run, LandscapeRun]]) -> None:
+        """Train a stack once more: measure along its gradients, and keep its paths."""
+        kinds, config = self._options.kinds, stack[0].config
+        num_steps = config.train.epochs * config.iterations_per_epoch
+        steps = measured_steps(num_steps, self._options.steps) if GRADIENT in kinds else ()
+        along = f", {len(steps)} of them measured along the gradient" if steps else ""
+        labels = ", ".join(row.label for _, row in subjects)
+        self._watcher.note(f"{labels}: training once more, {num_steps:,} steps{along}")
+        losses: list[npt.NDArray[np.floating]] = []
+        for epoch in replay(
+            train_settings_of(config, device=self._device),
+            [plan_of(job) for job in stack],
+            self._data_of(config),
+            steps=steps,
+            lengths=self._options.lengths,
+        ):
+            losses.append(epoch.step_losses)
+            for place, (_, row) in enumerate(subjects):
+                for measured in epoch.measured:
+                    self._measured(row.label, place, measured)
+                if TRAJECTORY in kinds and row.first_of_arm:
+                    parameters = epoch.parameters[place].items()
+                    path = self._paths.setdefault(row.label, [])
+                    path.append({name: value.cpu() for name, value in parameters})
+        again = np.concatenate(losses[1:], axis=1)
+        for place, (run, row) in enumerate(subjects):
+            own = run.step_losses().astype(np.float64)
+            gap = np.abs(own - again[place].astype(np.float64)).max()
+            self._gaps[row.label] = float(gap) if np.isfinite(gap) else math.inf
+
+    def _measured(self, label: str, place: int, measured: MeasuredStep) -> None:
+        """One network's measured step: a row, and a row for each step length."""
+        along, (low, high) = measured.along, measured.along.loss_limits
+        self._keep(
+            "steps",
+            label,
+            step=[measured.step],
+            epoch=measured.epoch,
+            learning_rate=measured.learning_rate,
+            shortest=float(along.lengths[0]),
+            longest=float(along.lengths[-1]),
+            loss=float(along.loss[place]),
+            lowest_loss=float(low[place]),
+            highest_loss=float(high[place]),
+            gradient_norm=float(along.gradient_norm[place]),
+            **{name: float(getattr(along, name)[place]) for name in OF_STEP},
+        )
+        self._keep(
+            "lengths",
+            label,
+            step=measured.step,
+            length=[float(length) for length in along.lengths],
+            loss=[float(loss) for loss in along.losses[place]],
+            gradient_change=[float(change) for change in along.gradient_changes[place]],
+        )
+
+    def _trajectory(
+        self, run: Run, label: str, plane: PrincipalPlane, ranges: tuple[Range, Range]
+    ) -> None:
+        """The path of a training, and the loss on its plane, through the end of the path."""
+        x, y = plane.path.T
+        self._keep("paths", label, epoch=np.arange(len(x)), x=x, y=y)
+        points = grid(*ranges, resolution=self._options.resolution)
+        self._watcher.note(f"{label}: {len(points)} points on the plane of its training")
+        end = self._paths[label][-1]
+        sizes = [value.numel() for value in end.values()]
+        directions = [
+            {
+                name: piece.view(value.shape).to(self._device, value.dtype)
+                for (name, value), piece in zip(end.items(), along.split(sizes), strict=True)
+            }
+            for along in torch.from_numpy(plane.directions)
         ]
+        losses = self._losses(run.config, self._state_of(run) | end, directions, points)
+        self._keep("trajectories", label, x=points[:, 0], y=points[:, 1], loss=losses)
 
-    def losses(
-        self,
-        config: Config,
-        state: State,
-        *,
-        directions: Sequence[Direction],
-        coordinates: npt.NDArray[np.float64],
-        examples: int,
-        statistics: str,
-    ) -> npt.NDArray[np.float64]:
-        """The loss at points around a network, on the first training examples; in nats.
+    def _slice(self, run: Run, row: LandscapeRun) -> None:
+        """Lines along each random direction, and the plane of the first two."""
+        options, label, extent = self._options, row.label, self._options.extent
+        architecture, state = architecture_of(run.config), self._state_of(run)
+        directions = [
+            filter_normalized_direction(
+                architecture, state, draws=direction_draws(DIRECTION_SEED, k)
+            )
+            for k in range(1, max(options.directions, 2) + 1)
+        ]
+        if LINE in options.kinds:
+            num_points = options.directions * options.resolution
+            self._watcher.note(f"{label}: {num_points} points on lines around it")
+            positions = np.linspace(-extent, extent, options.resolution)
+            for k, direction in enumerate(directions[: options.directions], start=1):
+                losses = self._losses(run.config, state, [direction], positions[:, None])
+                self._keep("lines", label, direction=k, position=positions, loss=losses)
+        if PLANE in options.kinds and row.first_of_arm:
+            points = grid((-extent, extent), (-extent, extent), resolution=options.resolution)
+            self._watcher.note(f"{label}: {len(points)} points on a plane around it")
+            losses = self._losses(run.config, state, directions[:2], points)
+            self._keep("planes", label, x=points[:, 0], y=points[:, 1], loss=losses)
 
-        Args:
-            config: Of the network.
-            state: The network, on the device; see `here`.
-            directions: At least one.
-            coordinates: (point, direction).
-            examples: How many; all there are if there are fewer.
-            statistics: As `slice_losses` takes it.
-        """
-        data = self.data(config)
-        found: npt.NDArray[np.float64] = slice_losses(
+    def _state_of(self, run: Run) -> dict[str, Tensor]:
+        """The trained network on the device."""
+        state = run.load_network().state_dict()
+        return {name: value.detach().to(self._device) for name, value in state.items()}
+
+    def _losses(
+        self, config: Config, state: State, directions: Sequence[Direction], coordinates: Numbers
+    ) -> Numbers:
+        """Losses as `slice_losses` gives them, on the first training examples of the config."""
+        data, examples = self._data_of(config), self._options.examples
+        found: Numbers = slice_losses(
             architecture_of(config),
-            state,
+            {name: value.to(self._device) for name, value in state.items()},
             directions=directions,
             coordinates=torch.from_numpy(coordinates),
             x=data.train_x[:examples],
             y=data.train_y[:examples],
-            statistics=statistics,
+            statistics=self._options.statistics,
             precision=products_of(config),
         ).numpy()
         return found
 
-    def here(self, state: State) -> dict[str, Tensor]:
-        """A state, brought to the device."""
-        return {name: value.detach().to(self._device) for name, value in state.items()}
-
-    def data(self, config: Config) -> Data:
-        """The config's data set on the device.
-
-        Raises:
-            DataError: It is not to be had.
-        """
-        wanted, dtype = config.data, dtype_of(config)
-        key = (wanted.name, wanted.val_size, wanted.scale, dtype)
+    def _data_of(self, config: Config) -> Data:
+        key = data_key(config)
         if key not in self._data:
             # One at a time: runs on different data do not hold them all.
-            self._data = {
-                key: load(
-                    wanted.name,
-                    data_dir=self._data_dir,
-                    val_size=wanted.val_size,
-                    scale=wanted.scale,
-                    device=self._device,
-                    dtype=dtype,
-                )
-            }
+            data = load_data(config, data_dir=self._data_dir, device=self._device)
+            self._data = {key: data}
         return self._data[key]
+
+    def _keep(self, table: str, label: str, **columns: Any) -> None:
+        import pandas as pd
+
+        rows = pd.DataFrame({"label": label, **columns})
+        self._tables.setdefault(table, []).append(rows)
+
+
+def _flat(path: Sequence[State]) -> npt.NDArray[np.floating]:
+    """All parameters after each epoch, (epoch, parameter)."""
+    return np.stack(
+        [torch.cat([value.flatten() for value in state.values()]).numpy() for state in path]
+    )

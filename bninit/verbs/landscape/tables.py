@@ -1,146 +1,134 @@
-"""The figures of a landscape: a table on the terminal, and the files beside the pictures."""
+"""A landscape as tables on the terminal, as CSV and as JSON."""
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from bninit.show import words as text
-from bninit.show.old_tables import Column, Grid
-from bninit.verbs.landscape.landscape import Landscape, summary_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bninit.show import words
+from bninit.show.tables import Column, Table, stacked
+from bninit.stats import median
+from bninit.store.files import json_text
+from bninit.verbs.landscape.landscape import OF_STEP, Landscape, LandscapeRun
 
 TABLES = ("steps", "lengths", "lines", "planes", "trajectories", "paths")
-"""Tables of a landscape that have a file of their own: ``<name>.csv``."""
+"""Tables of a landscape with a file of their own: ``<name>.csv``."""
+
+AWAY = 0.5
+"""Distance from the network, in filter norms, at which a line is summarised."""
 
 
 def print_landscape(
     found: Landscape, *, as_json: bool = False, console: Console | None = None
 ) -> None:
-    """Prints the figures of each run, and what a reader has to know of them.
-
-    Args:
-        found: What was found.
-        as_json: As `json_text` has it, and nothing else.
-        console: Where to; standard output by default.
-    """
+    """Print the figures of each run and the notes; or JSON."""
     console = console or Console()
     if as_json:
-        console.file.write(json_text(found))
+        console.file.write(landscape_json(found))
         return
-    rows = summary_rows(found)
-    first = True
-    for grid in (_gradient_grid(rows), _line_grid(rows), _trajectory_grid(rows)):
-        if grid is not None:
-            console.print(*([] if first else [Text("")]), grid, sep="\n")
-            first = False
-    for note in found.notes:
-        console.print(Text(f"\n{note}" if note == found.notes[0] else note))
+    console.print(stacked([*_tables(found), Text("\n".join(found.notes))]))
 
 
-def json_text(found: Landscape) -> str:
-    """Settings, figures and notes as JSON; a number that there is not, or not finite, is null."""
-    value = {
-        "settings": found.settings,
-        "runs": [_plain(row) for row in summary_rows(found)],
-        "notes": list(found.notes),
-    }
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def landscape_json(found: Landscape) -> str:
+    """Settings, figures and notes; a number that does not exist or is not finite is null."""
+    return json_text(
+        {"settings": found.settings, "runs": summary_rows(found), "notes": found.notes}
+    )
 
 
 def csv_texts(found: Landscape) -> dict[str, str]:
     """The tables, as CSV by file name."""
-    tables: dict[str, pd.DataFrame | None] = {name: getattr(found, name) for name in TABLES}
-    return {
-        f"{name}.csv": table.to_csv(index=False)
-        for name, table in tables.items()
-        if table is not None
+    tables = {name: getattr(found, name) for name in TABLES}
+    return {f"{name}.csv": t.to_csv(index=False) for name, t in tables.items() if t is not None}
+
+
+def summary_rows(found: Landscape) -> list[dict[str, Any]]:
+    """The figures of each run; None where there is no number.
+
+    Along the gradient they are medians over the measured steps. ``loss_in_the_middle`` is the
+    loss of the network itself on the examples of the slices, ``loss_away`` the median over
+    directions and both sides at a distance of `AWAY` filter norms.
+    """
+    return [_summary(found, run) for run in found.runs]
+
+
+def _summary(found: Landscape, run: LandscapeRun) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "label": run.label,
+        "arm": run.arm_id,
+        "seed": run.seed,
+        "placement": run.placement,
+        "learning_rate": run.learning_rate,
     }
+    if found.steps is not None:
+        mine = found.steps[found.steps["label"] == run.label]
+        row["measured_steps"] = len(mine)
+        row["shortest_step"] = float(mine["shortest"].min())
+        row["longest_step"] = float(mine["longest"].max())
+        row |= {name: median(mine[name].tolist()) for name in ("loss", *OF_STEP)}
+    if found.lines is not None:
+        mine = found.lines[found.lines["label"] == run.label]
+        distance = mine["position"].abs()
+        away = float(distance.iloc[int((distance - AWAY).abs().argmin())])
+        row["loss_in_the_middle"] = median(mine.loc[distance == 0, "loss"].tolist())
+        row["away"] = away
+        row["loss_away"] = median(mine.loc[distance == away, "loss"].tolist())
+    if run.label in found.explained:
+        row["explained"] = list(found.explained[run.label])
+    if run.replay_gap is not None:
+        row["replay_gap"] = run.replay_gap
+    return row
 
 
-def number(value: float | None) -> str:
-    """Write a number with three digits: ``0.0124``, ``12.3``, ``1.2e-05``."""
-    if value is None or math.isnan(value):
-        return text.MISSING
-    if math.isinf(value):
-        return "infinite"
-    return f"{value:.3g}"
-
-
-def _gradient_grid(rows: list[dict[str, Any]]) -> Grid | None:
-    if not rows or "measured_steps" not in rows[0]:
-        return None
-    return Grid(
-        [
-            Column(header="run"),
-            Column(header="learning\nrate", numeric=True, rank=3),
-            Column(header="step lengths", numeric=True, rank=4),
-            Column(header="loss\n(nats)", numeric=True, rank=1),
-            Column(header="its range\n(nats)", numeric=True),
-            Column(header="gradient\nchange", numeric=True, rank=2),
-            Column(header="as part of\nthe gradient", numeric=True),
-            Column(header="smoothness\n(less: smoother)", numeric=True),
-        ],
-        [
-            [
-                row["label"],
-                f"{row['learning_rate']:g}",
-                f"{number(row['shortest_step'])} to {number(row['longest_step'])}",
-                number(row["loss"]),
-                number(row["loss_range"]),
-                number(row["gradient_change"]),
-                number(row["relative_gradient_change"]),
-                number(row["smoothness"]),
-            ]
+def _tables(found: Landscape) -> list[Table]:
+    number = partial(Column, numeric=True, write=words.number)
+    share = partial(Column, numeric=True, write=partial(words.percent, num_digits=1))
+    run = Column(key="label", title="run")
+    rows = summary_rows(found)
+    tables = []
+    if found.steps is not None:
+        for row in rows:
+            shortest, longest = (
+                words.number(row["shortest_step"]),
+                words.number(row["longest_step"]),
+            )
+            row["step_lengths"] = f"{shortest} to {longest}"
+        columns = [
+            run,
+            number(key="learning_rate", title="learning\nrate", rank=3),
+            Column(key="step_lengths", title="step lengths", numeric=True, rank=4),
+            number(key="loss", title="loss\n(nats)", rank=1),
+            number(key="loss_range", title="its range\n(nats)"),
+            number(key="gradient_change", title="gradient\nchange", rank=2),
+            number(key="relative_gradient_change", title="relative\nchange"),
+            number(key="smoothness", title="smoothness\n(less: smoother)"),
+        ]
+        steps = rows[0]["measured_steps"]
+        title = f"Along the gradient, median of {words.plural(steps, 'training step')}"
+        tables.append(Table(columns, rows, title=title))
+    if found.lines is not None:
+        away = f"{words.number(rows[0]['away'])} filter norms\naway (nats)"
+        columns = [
+            run,
+            number(key="loss_in_the_middle", title="loss of the\nnetwork (nats)"),
+            number(key="loss_away", title=away),
+        ]
+        title = "Around the trained network, median over random directions"
+        tables.append(Table(columns, rows, title=title))
+    if found.explained:
+        seen = [
+            {"label": row["label"], "first": row["explained"][0], "second": row["explained"][1]}
             for row in rows
-        ],
-        title=f"Along the gradient, median of {rows[0]['measured_steps']} steps of the training",
-    )
-
-
-def _line_grid(rows: list[dict[str, Any]]) -> Grid | None:
-    if not rows or "loss_away" not in rows[0]:
-        return None
-    return Grid(
-        [
-            Column(header="run"),
-            Column(header="loss of the\nnetwork (nats)", numeric=True),
-            Column(header=f"at {number(rows[0]['away'])} filter norms\nfrom it", numeric=True),
-        ],
-        [
-            [row["label"], number(row["loss_in_the_middle"]), number(row["loss_away"])]
-            for row in rows
-        ],
-        title="Around the trained network, median over random directions",
-    )
-
-
-def _trajectory_grid(rows: list[dict[str, Any]]) -> Grid | None:
-    seen = [row for row in rows if "explained" in row]
-    if not seen:
-        return None
-    return Grid(
-        [
-            Column(header="run"),
-            Column(header="first principal\ncomponent", numeric=True),
-            Column(header="second", numeric=True),
-        ],
-        [
-            [row["label"], *(text.percent(share, num_digits=1) for share in row["explained"])]
-            for row in seen
-        ],
-        title="Variance of the training's path that its plane shows",
-    )
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }
+            if "explained" in row
+        ]
+        columns = [
+            run,
+            share(key="first", title="first principal\ncomponent"),
+            share(key="second", title="second"),
+        ]
+        title = "Variance of the training path that its plane shows"
+        tables.append(Table(columns, seen, title=title))
+    return tables

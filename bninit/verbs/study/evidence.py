@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bninit.arms import ArmSummary, summarise_arms
 from bninit.config import arm_dict
 from bninit.config.identity import value_label
-from bninit.config.overlay import key_path
+from bninit.config.overlay import key_path, overlap
 from bninit.errors import StoreError
-from bninit.fields import overlap
 from bninit.stats import bands
 from bninit.store import Run
 from bninit.verbs.study.expand import StudyArm, arm_value
