@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from bninit.config import arm_dict
 from bninit.config.identity import value_label
 from bninit.config.overlay import key_path, overlap
 from bninit.errors import StoreError
+from bninit.show import words
 from bninit.stats import bands
 from bninit.store import Run
 from bninit.verbs.study.expand import StudyArm, arm_value
@@ -175,86 +176,54 @@ def _leaves(
             yield (*above, key), value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """What some runs were trained with; where they differ, every value.
-
-    Attributes:
-        versions: Of each package, by name.
-        checksums: SHA-256 of the data sets, by name.
-        commits: Git commits, "with changes" after those with uncommitted ones.
-        devices: As torch names them, with the name of the hardware.
-        cpus: Names of the processors.
-        platforms: Operating systems.
-        threads: Threads that torch used.
-        started: When training began, ISO 8601 in UTC, rising.
-        num_runs: Runs.
-        num_diverged: Those that diverged.
-        num_unknown: Runs whose environment cannot be read.
-        train_seconds: Time of all training steps, each stack counted once.
-    """
-
-    versions: Mapping[str, tuple[str, ...]]
-    checksums: Mapping[str, tuple[str, ...]]
-    commits: tuple[str, ...]
-    devices: tuple[str, ...]
-    cpus: tuple[str, ...]
-    platforms: tuple[str, ...]
-    threads: tuple[str, ...]
-    started: tuple[str, ...]
-    num_runs: int
-    num_diverged: int
-    num_unknown: int
-    train_seconds: float
-
-
-def provenance(runs: Runs, *, arms: Sequence[StudyArm]) -> Provenance:
-    """Collect what a study's finished runs were trained with.
+def provenance(runs: Runs, *, arms: Sequence[StudyArm]) -> dict[str, str]:
+    """What a study's finished runs were trained with, by name; where they differ, every value.
 
     Args:
         runs: By arm id and seed.
         arms: The study's arms.
     """
     data_of = {arm.id: arm.config.data.name for arm in arms}
-    known: list[Mapping[str, Any]] = []
-    versions: dict[str, list[Any]] = {}
-    checksums: dict[str, list[Any]] = {}
+    found: dict[str, dict[str, None]] = {}
+    versions: dict[str, dict[str, None]] = {}
+    days: list[str] = []
+    num_unknown = 0
     for (arm, _), run in runs.items():
         try:
             environment = run.environment
         except StoreError:
+            num_unknown += 1
             continue
-        known.append(environment)
-        checksums.setdefault(data_of[arm], []).append(environment.get("data_checksum"))
         for name, version in (environment.get("versions") or {}).items():
-            versions.setdefault(name, []).append(version)
+            if version is not None:
+                versions.setdefault(name, {})[str(version)] = None
+        days += [str(environment["started"])[:10]] if environment.get("started") else []
+        for name, value in _facts(environment, data=data_of[arm]).items():
+            if value is not None:
+                found.setdefault(name, {})[str(value)] = None
     summaries = [run.summary for run in runs.values() if run.summary is not None]
-    return Provenance(
-        versions={name: found for name, each in versions.items() if (found := _distinct(each))},
-        checksums={name: _distinct(values) for name, values in checksums.items()},
-        commits=_distinct(_commit(each.get("git")) for each in known),
-        devices=_distinct(_device(each) for each in known),
-        cpus=_distinct(each.get("cpu") for each in known),
-        platforms=_distinct(each.get("platform") for each in known),
-        threads=_distinct(each.get("threads") for each in known),
-        started=tuple(sorted(str(each["started"]) for each in known if each.get("started"))),
-        num_runs=len(runs),
-        num_diverged=sum(summary["status"] == "diverged" for summary in summaries),
-        num_unknown=len(runs) - len(known),
-        train_seconds=sum(summary["seconds"] or 0.0 for summary in summaries),
-    )
+    num_diverged = sum(summary["status"] == "diverged" for summary in summaries)
+    seconds = words.seconds(sum(summary["seconds"] or 0.0 for summary in summaries))
+    return {
+        "networks": f"{len(runs):,} trained, {num_diverged} of them diverged",
+        "training time": f"{seconds}, evaluation not counted",
+        "trained": " to ".join(dict.fromkeys([min(days), max(days)] if days else [])),
+        **{name: "; ".join(values) for name, values in found.items()},
+        "versions": ", ".join(f"{name} {' and '.join(each)}" for name, each in versions.items()),
+        "not known": f"of {num_unknown} runs" if num_unknown else "",
+    }
 
 
-def _distinct(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(value) for value in values if value is not None))
-
-
-def _commit(git: Any) -> str | None:
-    if not isinstance(git, Mapping) or not git.get("commit"):
-        return None
-    return f"{git['commit']}{' with changes' if git.get('dirty') else ''}"
-
-
-def _device(environment: Mapping[str, Any]) -> str | None:
+def _facts(environment: Mapping[str, Any], *, data: str) -> dict[str, Any]:
+    """What one run was trained with; None for what is not known."""
+    git, checksum = environment.get("git") or {}, environment.get("data_checksum")
     device, name = environment.get("device"), environment.get("device_name")
-    return f"{device} ({name})" if device and name else device
+    changes = " with changes" if git.get("dirty") else ""
+    return {
+        "device": f"{device} ({name})" if device and name else device,
+        "processor": environment.get("cpu"),
+        "threads": environment.get("threads"),
+        "operating system": environment.get("platform"),
+        "code": f"git commit {git['commit']}{changes}" if git.get("commit") else None,
+        f"data: {data}": f"SHA-256 {checksum}" if checksum else None,
+    }

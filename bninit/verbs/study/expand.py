@@ -506,14 +506,12 @@ def _is_excluded(candidate: Candidate, config: Config | None, settings: Sequence
     if config is not None:
         return fits(config, settings)
     given = candidate.layered.lay(()).value
-    rest: list[tuple[Path, Plain]] = []
-    for path, value in wanted(settings):
-        if path_in(given, path) != path:
-            rest.append((path, value))
-        elif not is_same(value_at(given, path), value):
-            return False
-    if not rest:
-        return True
+    rest = [pair for pair in wanted(settings) if path_in(given, pair[0]) != pair[0]]
+    told = [pair for pair in wanted(settings) if pair not in rest]
+    if not all(is_same(value_at(given, path), value) for path, value in told):
+        return False
     # Keys that are not given have their defaults, as far as those can be told.
-    config = search_arm(candidate.layered).model
-    return config is not None and all(is_same(resolved(config, path), v) for path, v in rest)
+    config = search_arm(candidate.layered).model if rest else None
+    return not rest or (
+        config is not None and all(is_same(resolved(config, path), v) for path, v in rest)
+    )

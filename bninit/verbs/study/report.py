@@ -205,26 +205,15 @@ def _cells(summary: ArmSummary | None, *, num_targets: int) -> list[str]:
 
 def _facts(result: StudyResult) -> list[tuple[str, str]]:
     """What the runs were made with, as names and values; unknown ones are left out."""
-    found = provenance(result.runs, arms=result.arms)
-    versions = ", ".join(f"{name} {' and '.join(v)}" for name, v in found.versions.items())
-    days = list(dict.fromkeys(moment[:10] for moment in found.started))
     call = ""
     if result.num_trained:
         trained = text.plural(result.num_trained, "network")
         call = f"{text.seconds(result.seconds)} for the last call, which trained {trained}"
-    facts = [
-        ("networks", f"{found.num_runs:,} trained, {found.num_diverged} of them diverged"),
-        ("seeds", claim_words.seeds_label(result.study.seeds)),
-        ("training time", f"{text.seconds(found.train_seconds)}, evaluation not counted"),
-        ("wall-clock time", call),
-        ("trained", " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))),
-        ("device", "; ".join(found.devices)),
-        ("processor", "; ".join(found.cpus)),
-        ("threads", "; ".join(found.threads)),
-        ("operating system", "; ".join(found.platforms)),
-        ("versions", versions),
-        ("code", "; ".join(f"git commit {commit}" for commit in found.commits)),
-        *((f"data: {name}", f"SHA-256 {'; '.join(s)}") for name, s in found.checksums.items()),
-        ("not known", f"of {found.num_unknown} runs" if found.num_unknown else ""),
-    ]
-    return [(name, value) for name, value in facts if value.strip()]
+    facts = {
+        "networks": "",
+        "seeds": claim_words.seeds_label(result.study.seeds),
+        "training time": "",
+        "wall-clock time": call,
+        **provenance(result.runs, arms=result.arms),
+    }
+    return [(name, value) for name, value in facts.items() if value]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,7 @@ from bninit.engines.plan import (
     resolve_device,
     train_settings_of,
 )
-from bninit.store import Run, find_runs
-from bninit.store import files as atomic
+from bninit.store import Run, files, find_runs
 from bninit.store.networks import dtype_of
 from bninit.training.loop import seconds_per_step
 from bninit.verbs.study.decide import Verdict, decide
@@ -102,14 +100,15 @@ def plan_study(
 ) -> StudyPlan:
     """Tells what a study would train, and trains nothing; arguments as `run_study`."""
     study, arms = open_study(path, overrides=overrides)
-    wanted, missing = _jobs(study, arms, _finished(Path(runs_dir), arms))
+    jobs, finished = _jobs(study, arms), _finished(Path(runs_dir), arms)
+    missing = [job for key, job in jobs.items() if key not in finished]
     on = resolve_device(device)
     stacks = plan_stacks(missing, largest=partial(largest_stack, device=on))
     return StudyPlan(
         study=study,
         arms=arms,
         stacks=tuple(tuple(stack) for stack in stacks),
-        num_networks=len(wanted),
+        num_networks=len(jobs),
     )
 
 
@@ -192,8 +191,9 @@ def run_study(
     folder = Path(runs_dir)
     watcher = watcher or NoProgress()
     outcome = Outcome()
+    jobs, runs = _jobs(study, arms), _finished(folder, arms)
     if not only_read:
-        _, missing = _jobs(study, arms, _finished(folder, arms))
+        missing = [job for key, job in jobs.items() if key not in runs]
         try:
             with open_engine(
                 engine, device=device, data_dir=None if data_dir is None else Path(data_dir)
@@ -207,13 +207,12 @@ def run_study(
                 )
         finally:
             watcher.close()
-    runs = _finished(folder, arms)
-    claims = decide(study.claims, arms, runs) if study.claims else []
+        runs = _finished(folder, arms)
     result = StudyResult(
         study=study,
         arms=arms,
-        runs={key: runs[key] for key in _keys(study, arms) if key in runs},
-        claims=tuple(claims),
+        runs={key: runs[key] for key in jobs if key in runs},
+        claims=tuple(decide(study.claims, arms, runs)),
         failures=tuple(outcome.failures),
         folder=folder / STUDIES / study.name,
         seconds=time.monotonic() - began,
@@ -250,14 +249,14 @@ _DECIDED = (
 
 
 def _keep(result: StudyResult) -> None:
-    atomic.make_folder(result.folder)
-    atomic.write_text(result.folder / "study.yaml", study_to_yaml(result.study))
-    text = json.dumps(verdict_rows(result), indent=2, allow_nan=False)
-    atomic.write_text(result.folder / "verdicts.json", text + "\n")
+    files.make_folder(result.folder)
+    files.write_text(result.folder / "study.yaml", study_to_yaml(result.study))
+    rows = files.json_text(verdict_rows(result), ascii_only=True)
+    files.write_text(result.folder / "verdicts.json", rows)
 
 
 def _finished(runs_dir: Path, arms: Sequence[StudyArm]) -> dict[tuple[str, int], Run]:
-    """The runs of some arms that are finished, with the probes that are asked for."""
+    """The finished runs of some arms that have the probes of their configs."""
     if not runs_dir.exists():
         return {}
     configs = {arm.id: arm.config for arm in arms}
@@ -268,14 +267,6 @@ def _finished(runs_dir: Path, arms: Sequence[StudyArm]) -> dict[tuple[str, int],
     }
 
 
-def _keys(study: StudyConfig, arms: Sequence[StudyArm]) -> list[tuple[str, int]]:
-    return list(dict.fromkeys((arm.id, seed) for arm in arms for seed in study.seeds))
-
-
-def _jobs(
-    study: StudyConfig, arms: Sequence[StudyArm], finished: Mapping[tuple[str, int], Run]
-) -> tuple[list[Job], list[Job]]:
-    """All networks of a study, each once; and those that are not finished."""
-    configs = {arm.id: arm.config for arm in arms}
-    wanted = [(key, Job(configs[key[0]], key[1])) for key in _keys(study, arms)]
-    return [job for _, job in wanted], [job for key, job in wanted if key not in finished]
+def _jobs(study: StudyConfig, arms: Sequence[StudyArm]) -> dict[tuple[str, int], Job]:
+    """All networks of a study, each once, by arm id and seed."""
+    return {(arm.id, seed): Job(arm.config, seed) for arm in arms for seed in study.seeds}

@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
-    WithJsonSchema,
     model_validator,
 )
 
@@ -63,11 +62,7 @@ Line = Annotated[str, Field(min_length=1, max_length=300), BeforeValidator(one_l
 Partial = dict[str, Any]
 """Some keys of a config, dotted or nested, with their values."""
 
-Side = Annotated[
-    dict[str, Any] | float | None,
-    PlainValidator(_check_side),
-    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "number"}]}),
-]
+Side = Annotated[dict[str, Any] | float | None, PlainValidator(_check_side)]
 Size = Annotated[float, Field(ge=0, le=1e12)]
 
 
@@ -147,34 +142,31 @@ class Claim(Section):
 
 
 def _shape_faults(claim: Claim) -> Iterator[Fault]:
-    trend, spread, right = ("trend",), ("spread",), ("right",)
+    trend, spread, right, expect = ("trend",), ("spread",), ("right",), ("expect",)
     is_ordered = claim.expect in ("increasing", "decreasing")
     if claim.trend is not None:
         if claim.spread is not None:
             yield Fault(trend, "a claim is about a spread or a trend, not both", None, (spread,))
         if not is_ordered:
             # Told of the trend: a missing expectation is made up as one for two sides.
-            what = f"a trend is not {claim.expect}"
             hint = "set expect to increasing or decreasing"
-            yield Fault(trend, what, hint, (("expect",),))
+            yield Fault(trend, f"a trend is not {claim.expect}", hint, (expect,))
         if claim.right is not None:
             yield Fault(right, "a trend has one side", "leave right out", (trend,))
-        yield from _tolerance_faults(claim)
-        return
-    if is_ordered:
+    elif is_ordered:
         hint = "allowed: less, greater, equal; or name the axis: trend: optim.lr"
-        yield Fault(("expect",), f"{claim.expect} is for a trend", hint, (trend,))
-    if claim.right is None:
+        yield Fault(expect, f"{claim.expect} is for a trend", hint, (trend,))
+    if claim.trend is None and claim.right is None:
         hint = "a partial arm, as in {model.norm.placement: none}, or a number"
         yield Fault(right, "this key is missing", hint, (trend,))
         return
-    if claim.spread is not None:
-        if not isinstance(claim.right, dict):
+    if claim.trend is None and claim.spread is not None:
+        if isinstance(claim.right, float):
             what = f"a spread is compared with another one, not with {claim.right:g}"
             yield Fault(right, what, "as in {model.norm.placement: none}", (spread,))
         if claim.expect == "equal":
             what = "spreads are not compared for equality"
-            yield Fault(("expect",), what, "allowed: less, greater", (spread,))
+            yield Fault(expect, what, "allowed: less, greater", (spread,))
     yield from _tolerance_faults(claim)
 
 
