@@ -17,7 +17,6 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.verbs.bench import baselines
 from bninit.verbs.bench.baselines import (
-    CHECKED_STEPS,
     Build,
     Case,
     LoaderLoop,
@@ -25,7 +24,6 @@ from bninit.verbs.bench.baselines import (
     StackLoop,
     UnequalLossesError,
     check_losses,
-    reference_losses,
     step_cost,
 )
 
@@ -102,13 +100,6 @@ def test_missing_steps_nan_and_each_network_of_a_stack_are_checked(case: Case) -
         losses[2, 1] = wrong
         with pytest.raises(UnequalLossesError, match="bninit, network 2: the loss of step 2"):
             check_losses(case, name="bninit", losses=losses)
-
-
-def test_the_reference_is_of_the_seed_and_as_long_as_requested(case: Case) -> None:
-    losses = reference_losses(case, seed=0, num_steps=CHECKED_STEPS)
-    assert len(losses) == CHECKED_STEPS
-    assert reference_losses(case, seed=0, num_steps=2) == losses[:2]
-    assert reference_losses(case, seed=1, num_steps=2) != losses[:2]
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +24,8 @@ from bninit.verbs.bench.measure import (
     Grid,
     Limits,
     Passes,
-    bytes_held,
     case_result,
+    live_storages,
     measure_scaling,
     time_passes,
 )
@@ -53,7 +52,7 @@ class Clockwork:
         class Known:
             def __init__(self, case: Case) -> None:
                 self.name, self.num_networks = name, num_networks
-                losses = [reference_losses(case, seed=r, num_steps=5) for r in range(num_networks)]
+                losses = [reference_losses(case, seed=r) for r in range(num_networks)]
                 self._losses = np.array([[*own, 1.0] for own in losses])
                 self._losses[0, 3] += off
 
@@ -187,14 +186,10 @@ def test_scaling_counts_per_epoch_and_network(noise: Data, clock: Callable[[], f
 
 
 def test_each_storage_counts_once_wherever_it_is() -> None:
+    before = live_storages()
     shared = torch.zeros(10)
     own = torch.zeros(5, dtype=torch.float64)
-
-    class Holder:
-        def __init__(self) -> None:
-            self.views: list[Any] = [shared[:3], {"all": shared}]
-            self.closure = lambda: own
-            self.me = self
-
-    assert bytes_held(Holder()) == 10 * 4 + 5 * 8
-    assert bytes_held(Holder(), but=[shared[2:]]) == 5 * 8
+    holders = [{"all": shared, "part": shared[:3]}, lambda: own]
+    now = live_storages()
+    assert sorted(now[new] for new in now.keys() - before.keys()) == [10 * 4, 5 * 8]
+    assert holders

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -164,65 +165,6 @@ class Case:
         return epoch_order([seed], epoch=1, num_examples=self.data.train_x.size(0))[0]
 
 
-CHECKED_STEPS = 5
-"""Momentum first acts in the second step, and shows in the loss of the third."""
-
-TOLERANCE = 2e-4
-"""Largest relative difference of losses that is rounding: float32 against float64."""
-
-
-class UnequalLossesError(Exception):
-    """A loop trains something else, so that its times are not comparable."""
-
-
-def reference_losses(case: Case, *, seed: int, num_steps: int) -> list[float]:
-    """The first losses of a network in float64, by autograd and ``torch.optim.SGD``."""
-    network = case.network(seed).double().train()
-    optimiser = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
-    data, order = case.data, case.order(seed).to(case.device)
-    losses = []
-    for index in torch.split(order, case.batch_size)[:num_steps]:
-        optimiser.zero_grad()
-        loss = cross_entropy(network(data.train_x[index].double()), data.train_y[index])
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        losses.append(float(loss.detach()))
-    return losses
-
-
-def check_losses(case: Case, *, name: str, losses: Losses) -> float:
-    """Check the first pass of a loop against `reference_losses`.
-
-    Args:
-        case: What was trained.
-        name: Of the loop.
-        losses: Of its first pass, (network, step).
-
-    Returns:
-        The largest relative difference.
-
-    Raises:
-        UnequalLossesError: The number of steps is wrong, or a loss of the first `CHECKED_STEPS`
-            differs by more than `TOLERANCE`.
-    """
-    if losses.shape[1] != case.num_steps:
-        raise UnequalLossesError(
-            f"{name} made {losses.shape[1]} steps instead of {case.num_steps} ({case.label})"
-        )
-    worst = 0.0
-    for seed, own in enumerate(losses):
-        expected = reference_losses(case, seed=seed, num_steps=CHECKED_STEPS)
-        for step, (loss, due) in enumerate(zip(own.tolist(), expected, strict=False), start=1):
-            difference = abs(loss - due) / due
-            if not difference <= TOLERANCE:
-                raise UnequalLossesError(
-                    f"{name}, network {seed}: the loss of step {step} is {loss:.6f}, not {due:.6f} "
-                    f"({case.label}): it does not compute the same, and is not timed"
-                )
-            worst = max(worst, difference)
-    return worst
-
-
 PLAIN = "plain loop"
 LOADER = "DataLoader loop"
 
@@ -283,17 +225,17 @@ class PlainLoop:
     name = PLAIN
     num_networks = 1
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
-        self._network = case.network(0).train()
+    def __init__(self, case: Case, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        self._case, self._dtype = case, dtype
+        self._network = case.network(seed).to(dtype).train()
         self._optimiser = SGD(self._network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
-        self._order: Tensor | None = case.order(0)
+        self._order: Tensor | None = case.order(seed)
 
-    def train(self) -> Losses:
+    def train(self, *, max_steps: int | None = None) -> Losses:
         """See `Loop.train`."""
         order, self._order = self._order, None
         # Losses are read at the end: `loss.item()` in each step would wait for the GPU.
-        losses = [self._step(x, y) for x, y in self._batches(order)]
+        losses = [self._step(x, y) for x, y in islice(self._batches(order), max_steps)]
         return np.asarray(torch.stack(losses).cpu().numpy())[None]
 
     def _batches(self, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -304,7 +246,7 @@ class PlainLoop:
 
     def _step(self, x: Tensor, y: Tensor) -> Tensor:
         self._optimiser.zero_grad()
-        loss = cross_entropy(self._network(x), y)
+        loss = cross_entropy(self._network(x.to(self._dtype)), y)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         return loss.detach()
@@ -351,3 +293,54 @@ class _Images(Dataset[tuple[Tensor, int]]):
         from PIL import Image
 
         return self._transform(Image.fromarray(self._images[index])), self._labels[index]
+
+
+CHECKED_STEPS = 5
+"""Momentum first acts in the second step, and shows in the loss of the third."""
+
+TOLERANCE = 2e-4
+"""Largest relative difference of losses that is rounding: float32 against float64."""
+
+
+class UnequalLossesError(Exception):
+    """A loop trains something else, so that its times are not comparable."""
+
+
+def reference_losses(case: Case, *, seed: int) -> list[float]:
+    """The first losses of a network in float64, by autograd and ``torch.optim.SGD``."""
+    loop = PlainLoop(case, seed=seed, dtype=torch.float64)
+    losses: list[float] = loop.train(max_steps=CHECKED_STEPS)[0].tolist()
+    return losses
+
+
+def check_losses(case: Case, *, name: str, losses: Losses) -> float:
+    """Check the first pass of a loop against `reference_losses`.
+
+    Args:
+        case: What was trained.
+        name: Of the loop.
+        losses: Of its first pass, (network, step).
+
+    Returns:
+        The largest relative difference.
+
+    Raises:
+        UnequalLossesError: The number of steps is wrong, or a loss of the first `CHECKED_STEPS`
+            differs by more than `TOLERANCE`.
+    """
+    if losses.shape[1] != case.num_steps:
+        raise UnequalLossesError(
+            f"{name} made {losses.shape[1]} steps instead of {case.num_steps} ({case.label})"
+        )
+    worst = 0.0
+    for seed, own in enumerate(losses):
+        expected = reference_losses(case, seed=seed)
+        for step, (loss, due) in enumerate(zip(own.tolist(), expected, strict=False), start=1):
+            difference = abs(loss - due) / due
+            if not difference <= TOLERANCE:
+                raise UnequalLossesError(
+                    f"{name}, network {seed}: the loss of step {step} is {loss:.6f}, not {due:.6f} "
+                    f"({case.label}): it does not compute the same, and is not timed"
+                )
+            worst = max(worst, difference)
+    return worst

@@ -11,7 +11,8 @@ from pathlib import Path
 from bninit.data.load import Data, load
 from bninit.engines.plan import resolve_device
 from bninit.errors import DataError, UserError
-from bninit.store.files import json_text, make_folder, write_bytes, write_text
+from bninit.store.files import json_text
+from bninit.store.output import keep_findings
 from bninit.verbs.bench.baselines import Build, Case, LoaderLoop, PlainLoop, StackLoop
 from bninit.verbs.bench.measure import (
     Grid,
@@ -92,13 +93,8 @@ def bench(
         stacks = (2,) if quick else STACKS_ON_CUDA if on.type == "cuda" else STACKS_ON_CPU
     shapes: Sequence[tuple[Sequence[int], int]] = DEFAULT_SHAPES
     if hidden is not None or batch_size is not None:
-        standard_hidden, standard_batch = DEFAULT_SHAPES[0]
-        shapes = [
-            (
-                standard_hidden if hidden is None else hidden,
-                standard_batch if batch_size is None else batch_size,
-            )
-        ]
+        units, size = shapes[0]
+        shapes = [(units if hidden is None else hidden, size if batch_size is None else batch_size)]
     _check_sizes("--stacks", stacks)
     _check_sizes("--repeats", [num_repeats])
     _check_sizes("--hidden", hidden or [])
@@ -184,11 +180,12 @@ def keep_scaling(found: Record, *, runs_dir: str | os.PathLike[str] = "runs") ->
     from bninit.show.charts import png
     from bninit.verbs.bench.pictures import scaling_chart
 
-    folder = Path(runs_dir) / "bench"
-    make_folder(folder)
-    write_text(folder / "scaling.json", json_text(found))
-    write_bytes(folder / "scaling.png", png(scaling_chart(found)))
-    return folder
+    return keep_findings(
+        {"scaling.json": json_text(found), "scaling.png": png(scaling_chart(found))},
+        runs_dir=runs_dir,
+        kind="",
+        name="bench",
+    )
 
 
 def _load(name: str | None, *, data_dir: str | os.PathLike[str] | None, device: str) -> Data:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 import torch
@@ -240,34 +240,37 @@ def measure_scaling(
         ``epochs`` for all epochs; ``held_bytes`` is the memory held between two steps, without the
         images, and on CUDA the peak allocation.
     """
-    base = {"stack": grid.base_stack, "width": grid.base_width, "depth": grid.base_depth}
     axes = {"stack": grid.stacks, "width": grid.widths, "depth": grid.depths, "epochs": grid.epochs}
     points = []
     for axis, value in ((axis, value) for axis, values in axes.items() for value in values):
         note(f"{axis} {value}")
-        size = {**base, "epochs": 1, axis: value}
+        num_networks = value if axis == "stack" else grid.base_stack
+        width = value if axis == "width" else grid.base_width
+        depth = value if axis == "depth" else grid.base_depth
+        num_epochs = value if axis == "epochs" else 1
         case = Case(
             data,
-            hidden=(size["width"],) * size["depth"],
+            hidden=(width,) * depth,
             batch_size=grid.batch_size,
             placement=grid.placement,
             max_steps=grid.max_steps,
         )
-        stack, held_bytes = _warmed_up(case, num_networks=size["stack"])
-        scale = size["stack"] * case.num_steps / case.epoch_steps
+        stack, held_bytes = _warmed_up(case, num_networks=num_networks)
+        scale = num_networks * case.num_steps / case.epoch_steps
         seconds = []
         for _ in range(grid.num_repeats):
             began = clock()
-            for _ in range(size["epochs"]):
+            for _ in range(num_epochs):
                 stack.train()
             seconds.append((clock() - began) / scale)
+        del stack  # so that its memory is free for the next one
         point = {
             "axis": axis,
             "value": value,
-            "num_networks": size["stack"],
-            "width": size["width"],
-            "depth": size["depth"],
-            "num_epochs": size["epochs"],
+            "num_networks": num_networks,
+            "width": width,
+            "depth": depth,
+            "num_epochs": num_epochs,
             "seconds": median_range(seconds),
             "held_bytes": held_bytes,
         }
@@ -278,41 +281,21 @@ def measure_scaling(
 def _warmed_up(case: Case, *, num_networks: int) -> tuple[StackLoop, int]:
     """A stack after its first pass, and the bytes that it takes."""
     on_cuda = case.device.type == "cuda"
+    before = live_storages()
     if on_cuda:
         torch.cuda.reset_peak_memory_stats(case.device)
-        before = torch.cuda.memory_allocated(case.device)
+        allocated = torch.cuda.memory_allocated(case.device)
     stack = StackLoop(case, num_networks=num_networks)
     stack.train()
     if on_cuda:
-        return stack, torch.cuda.max_memory_allocated(case.device) - before
-    images = [each for each in vars(case.data).values() if isinstance(each, Tensor)]
-    return stack, bytes_held(stack, but=images)
+        return stack, torch.cuda.max_memory_allocated(case.device) - allocated
+    now = live_storages()
+    return stack, sum(now[address] for address in now.keys() - before.keys())
 
 
-def bytes_held(root: object, *, but: Sequence[Tensor] = ()) -> int:
-    """Bytes of all tensors reachable from an object, each storage once.
-
-    Follows attributes, containers and closures; tensors in `but` do not count.
-    """
-    known = {tensor.untyped_storage().data_ptr() for tensor in but}
-    seen: dict[int, object] = {}
-    waiting, total = [root], 0
-    while waiting:
-        each = waiting.pop()
-        if id(each) in seen or isinstance(each, type | ModuleType):
-            continue
-        seen[id(each)] = each  # kept, so that no other object gets its id
-        if isinstance(each, Tensor):
-            storage = each.untyped_storage()
-            if storage.data_ptr() not in known:
-                known.add(storage.data_ptr())
-                total += storage.nbytes()
-        elif isinstance(each, Mapping):
-            waiting += each.values()
-        elif isinstance(each, list | tuple | set | frozenset):
-            waiting += each
-        elif isinstance(each, FunctionType):
-            waiting += [cell.cell_contents for cell in each.__closure__ or ()]
-        else:
-            waiting += getattr(each, "__dict__", {}).values()
-    return total
+def live_storages() -> dict[int, int]:
+    """Bytes of every storage that a tensor in this process holds, by address."""
+    gc.collect()
+    tensors = [each for each in gc.get_objects() if issubclass(type(each), Tensor)]
+    storages = [each.untyped_storage() for each in tensors]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -45,21 +46,18 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.0f} %"
 
 
+def _column(key: str, title: str, write: Callable[[Any], str], *, rank: int = 0) -> Column:
+    return Column(key=key, title=title, write=write, numeric=True, rank=rank)
+
+
 _COLUMNS = (
     Column(key="name", title="loop"),
-    Column(
-        key="seconds",
-        title="s per epoch\nand network",
-        write=lambda times: f"{times['median']:.3g}",
-        numeric=True,
-    ),
-    Column(key="seconds", title="range", write=_range, numeric=True, rank=3),
-    Column(key="against_plain", title="ratio to\nplain loop", write=_ratio, numeric=True),
-    Column(key="against_loader", title="ratio to\nDataLoader loop", write=_ratio, numeric=True),
-    Column(key="matmul_fraction", title="of peak\nFLOP/s", write=_percent, numeric=True, rank=1),
-    Column(
-        key="bandwidth_fraction", title="of peak\nbandwidth", write=_percent, numeric=True, rank=2
-    ),
+    _column("seconds", "s per epoch\nand network", lambda times: f"{times['median']:.3g}"),
+    _column("seconds", "range", _range, rank=3),
+    _column("against_plain", "ratio to\nplain loop", _ratio),
+    _column("against_loader", "ratio to\nDataLoader loop", _ratio),
+    _column("matmul_fraction", "of peak\nFLOP/s", _percent, rank=1),
+    _column("bandwidth_fraction", "of peak\nbandwidth", _percent, rank=2),
 )
 
 
@@ -121,20 +119,9 @@ def _axis_table(points: list[Record], *, axis: str) -> Table:
     ]
     columns = [
         Column(key="value", title=_AXES[axis]),
-        Column(
-            key="seconds",
-            title=f"s {per}",
-            write=lambda times: f"{times['median']:.3g} ({_range(times)})",
-            numeric=True,
-        ),
-        Column(key="ratio", title="ratio to first", write="{:.2f}".format, numeric=True),
-        Column(key="held_bytes", title="memory", write=words.size, numeric=True),
-        Column(
-            key="bytes_per_network",
-            title="memory per network",
-            write=words.size,
-            numeric=True,
-            rank=1,
-        ),
+        _column("seconds", f"s {per}", lambda times: f"{times['median']:.3g} ({_range(times)})"),
+        _column("ratio", "ratio to first", "{:.2f}".format),
+        _column("held_bytes", "memory", words.size),
+        _column("bytes_per_network", "memory per network", words.size, rank=1),
     ]
     return Table(columns, rows)
