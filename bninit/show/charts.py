@@ -386,7 +386,7 @@ class Axis:
             shown = [1.0, 10.0] if self.log else [0.0, 1.0]
         low, high = min(shown), max(shown)
         if self.log:
-            margin = max((high / low) ** 0.05, 1.15)
+            margin = max(high**0.05 / low**0.05, 1.15)  # the ratio itself may overflow
             low, high = low / margin, high * margin
         else:
             low, high = (min(low, 0.0), max(high, 0.0)) if self.zero else (low, high)
@@ -429,7 +429,7 @@ class Axis:
 def log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten between two ends, with 2 and 5 between few and gaps between many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    digits = (1, 2, 5) if math.log10(high / low) < 3.5 else (1,)
+    digits = (1, 2, 5) if math.log10(high) - math.log10(low) < 3.5 else (1,)
     every = max(1, len(decades) // 8)
     ticks = [float(f"{digit}e{power}") for power in decades[::every] for digit in digits]
     return [tick for tick in ticks if low <= tick <= high]

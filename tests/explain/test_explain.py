@@ -1,21 +1,18 @@
-"""``bninit.explain``: every kind of start, and its sentences."""
+"""``bninit explain``: every kind of start, its figures and sentences."""
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
+import running
 
 import bninit
 from bninit.errors import UserError
-from bninit.verbs.explain.explain import explanations_json, keep_explanations
 from bninit.verbs.explain.measure import Explanation
-from bninit.verbs.explain.tables import print_explanations
 from bninit.verbs.explain.words import theory, verdict
 
 
@@ -24,36 +21,46 @@ def explained(seeds: range | None = None, **model: Any) -> Explanation:
     return bninit.explain(config, seeds=seeds)[0]
 
 
+DEGENERATE = {
+    "zeros": "{scheme: zeros, bias: 0.5}",
+    "constant": "{scheme: constant, value: -3.0}",
+    "large": "{scheme: normal, std: 1.0e+6}",
+    "small": "{scheme: normal, std: 1.0e-30}",
+    "uniform": "{scheme: uniform, limit: 0.1, bias: {scheme: uniform, limit: 1.0}}",
+}
+
+
 @pytest.mark.parametrize("placement", ["none", "post"])
-@pytest.mark.parametrize(
-    "init",
-    [
-        {"scheme": "zeros", "bias": 0.5},
-        {"scheme": "constant", "value": -3.0},
-        {"scheme": "normal", "std": 1e6},
-        {"scheme": "normal", "std": 1e-30},
-        {"scheme": "uniform", "limit": 0.1, "bias": {"scheme": "uniform", "limit": 1.0}},
-    ],
-)
-def test_degenerate_starts_have_no_infinities(init: dict[str, Any], placement: str) -> None:
-    one = explained(hidden=[9] * 7, norm={"placement": placement}, init=init)
+def test_degenerate_starts_have_no_infinities(placement: str, tmp_path: Path) -> None:
+    for name, init in DEGENERATE.items():
+        model = f"{{hidden: [9, 9, 9, 9, 9, 9, 9], norm: {{placement: {placement}}}, init: {init}}}"
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nmodel: {model}\n")
+    files = [f"{name}.yaml" for name in DEGENERATE]
+    shown = running.bninit("explain", *files, "--name", "five", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "Side by side" in shown.stdout
+    words = shown.stdout.lower().replace("/", " ").replace("(", " ").split()
+    assert not {"nan", "inf", "-inf", "none,"} & set(words)
+    folder = tmp_path / "runs" / "explain" / "five"
+    assert "runs/explain/five" in shown.stderr
+    assert (folder / "explain.png").read_bytes().startswith(b"\x89PNG")
 
     def refuse(constant: str) -> Any:
         raise AssertionError(constant)
 
-    (kept,) = json.loads(explanations_json([one]), parse_constant=refuse)
-    assert len(kept["layers"]) == 8
-    out = io.StringIO()
-    print_explanations([one, one], console=Console(file=out, width=100))
-    words = out.getvalue().lower().replace("/", " ").replace("(", " ").split()
-    assert not {"nan", "inf", "-inf", "none,"} & set(words)
-    assert verdict(one)
+    kept = json.loads((folder / "explain.json").read_text(), parse_constant=refuse)
+    assert [one["name"] for one in kept] == list(DEGENERATE)
+    assert [one["is_symmetric"] for one in kept] == [True, True, False, False, False]
+    assert [len(one["layers"]) for one in kept] == [8] * 5
+    assert (kept[0]["gradient_per_layer"]["measured"], kept[0]["outlook"]) == (None, None)
+    assert all(one["verdict"] and one["theory"] for one in kept)
+    as_json = running.bninit("explain", "zeros.yaml", "--json", cwd=tmp_path)
+    assert json.loads(as_json.stdout) == kept[:1]
 
 
 def test_overflow() -> None:
     one = explained(hidden=[9] * 7, init={"scheme": "normal", "std": 1e6})
-    assert one.overflow == "hidden 6"
-    assert one.loss is None
+    assert (one.overflow, one.loss) == ("hidden 6", None)
     assert "Numbers overflow float32 in hidden 6" in verdict(one)[0]
     assert one.layers[0].linear.measured is not None
     assert one.layers[-1].linear.measured is None
@@ -73,15 +80,18 @@ def test_a_deep_network_with_small_weights() -> None:
     gradient = one.gradient_per_layer
     assert gradient is not None
     assert gradient.num_layers == 9
+    # 1 / sqrt(3) for small signals.
     assert gradient.measured == pytest.approx(3**-0.5, rel=0.03)
-    assert one.gradient_fate == "vanishes"
+    assert gradient.predicted == pytest.approx(3**-0.5, rel=0.03)
+    assert one.outlook is not None
+    assert one.outlook.chi == pytest.approx(1 / 3, rel=0.02)
     said = next(line for line in verdict(one) if "gradient" in line)
     assert "is multiplied by 0.5" in said
     assert "after 9 layers, at hidden 1, it is 1/1" in said
     assert said.endswith("It vanishes (N18).")
-    assert one.outlook is not None
-    assert one.outlook.chi == pytest.approx(1 / 3, rel=0.02)
-    assert "(lecun_normal): there chi is 1" in " ".join(theory(one))
+    advised = " ".join(theory(one))
+    assert "variance of the weights is 1 / fan_in (lecun_normal): there chi is 1" in advised
+    assert 'The lecture notes call this law "Xavier normal" (N20)' in advised
 
 
 def test_batch_norm_grows_the_gradient_by_batch_size() -> None:
@@ -109,15 +119,10 @@ def test_the_networks_are_those_that_training_starts_with(tmp_path: Path) -> Non
     assert 0.3 < one.input_mean_square < 1
 
 
-def test_names_and_wrong_input(tmp_path: Path) -> None:
-    small = {"name": "a", "model": {"hidden": [4]}}
-    other = {"name": "a", "model": {"hidden": [5]}}
-    found = bninit.explain([small, other])
-    assert [one.name[:2] for one in found] == ["a-", "a-"]
-    assert found[0].name != found[1].name
-    folder = keep_explanations(found, runs_dir=tmp_path, name="mine")
-    assert sorted(path.name for path in folder.iterdir()) == ["explain.json", "explain.png"]
-    with pytest.raises(UserError, match="is given twice"):
-        bninit.explain([small, small])
+def test_configs_of_one_name_are_told_apart_by_id() -> None:
+    small, other = ({"name": "a", "model": {"hidden": [units]}} for units in (4, 5))
+    first, second = (one.name for one in bninit.explain([small, other]))
+    assert first.startswith("a-")
+    assert first != second
     with pytest.raises(UserError, match="no config"):
         bninit.explain([])

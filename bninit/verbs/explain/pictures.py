@@ -66,30 +66,31 @@ def _panel(
     for one in found:
         layers = list(enumerate(one.layers, start=1))
         if key != "activation" and one.has_no_gradient:
-            # What is measured in hidden layers is rounding, and 0 has no place on the axis.
-            layers = layers[-1:]
+            layers = layers[-1:]  # what is measured in hidden layers is rounding
         for number, layer in layers:
             value: Quantity | None = getattr(layer, key)
             if value is None:
                 continue
             place = {"arm": one.name, "x": number}
-            theory.append({**place, "y": value.predicted})
-            ends = {"low": value.low or None, "high": value.high or None}
-            measured.append({**place, "y": value.measured, **ends})
+            if _has_log(value.predicted):
+                theory.append({**place, "y": value.predicted})
+            if _has_log(value.measured):
+                low = value.low if _has_log(value.low) else None
+                measured.append({**place, "y": value.measured, "low": low, "high": value.high})
     rows = [*theory, *measured]
+    if not rows:
+        empty = charts.remark("0 or not finite", width=380, height=280)
+        return charts.panel(empty, title=title)
     shown = [row[end] for row in rows for end in ("y", "low", "high") if row.get(end)]
     x = charts.Axis(title=x_title, whole=True).over([row["x"] for row in rows])
     y = charts.Axis(title=y_title, log=True).over(shown)
-    if not shown:
-        empty = charts.remark("0 or not finite", width=380, height=280)
-        return charts.panel(empty, title=title)
-    theory, measured = ([row for row in of if row["y"]] for of in (theory, measured))
-    drawn = []
-    if theory:
-        drawn.append(charts.lines(theory, x=x, y=y, styles=styles, names=names, marks="line"))
+    look: dict[str, Any] = {"x": x, "y": y, "styles": styles, "names": names}
+    drawn = [charts.lines(theory, **look, marks="line")] if theory else []
     if measured:
-        points = charts.lines(
-            measured, x=x, y=y, styles=styles, names=names, marks="points", spread="bars"
-        )
-        drawn.append(points)
+        drawn.append(charts.lines(measured, **look, marks="points", spread="bars"))
     return charts.panel(*drawn, title=title)
+
+
+def _has_log(value: float | None) -> bool:
+    """Whether a number has a place on a logarithmic axis; smaller ones lose their digits."""
+    return value is not None and value > 1e-290
