@@ -6,12 +6,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from bninit.metrics import METRICS
 from bninit.verbs.study.decide import Contrast, Side, Verdict, decide_contrasts
 from bninit.verbs.study.schema import Claim
 
+NUM_SEEDS = (3, 5, 10, 20)
+HORIZON = 11.0
+ALPHA = 0.05
 TREND = {"less": "decreasing", "greater": "increasing"}
 
 
@@ -94,3 +98,14 @@ def _cube(side: ArrayLike, measure: str) -> Any:
     if measure == "mean":
         values = values[..., None]
     return values[:, None, :] if values.ndim == 2 else values
+
+
+def cut_at_horizon(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole epochs until a target; NaN for one that is not reached in time."""
+    epochs = np.ceil(times)
+    return np.where(epochs > HORIZON - 1, np.nan, epochs)
+
+
+def most_by_chance(num_draws: int, level: float = ALPHA) -> int:
+    """Above this, a rate of `level` is refuted (1 in 10,000 by chance)."""
+    return int(stats.binom.ppf(1 - 1e-4, num_draws, level))

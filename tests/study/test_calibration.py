@@ -1,36 +1,23 @@
 """False verdicts stay at or below the stated level, on synthetic runs with no effect.
 
-Run as a script, this prints the whole table: `python tests/study/test_calibration.py 1000`.
 What the intervals cover is in `test_coverage.py`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from contrasts import contrast
+from contrasts import HORIZON, NUM_SEEDS, contrast, cut_at_horizon, most_by_chance
 from numpy.typing import NDArray
-from scipy import stats
 
 from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 Ask = Callable[[np.random.Generator, int], Contrast]
-
-NUM_SEEDS = (3, 5, 10, 20)
-HORIZON = 11.0
-ALPHA = 0.05
-
-
-def _censored(times: Floats) -> Floats:
-    epochs = np.ceil(times)
-    return np.where(epochs > HORIZON - 1, np.nan, epochs)
-
 
 # One draw of a metric, and the step in which it is recorded.
 METRICS: dict[str, tuple[Draw, float]] = {
@@ -39,12 +26,9 @@ METRICS: dict[str, tuple[Draw, float]] = {
     "epochs, few values": (lambda rng, size: np.ceil(3.0 + 0.3 * rng.normal(size=size)), 1.0),
     "epochs, many values": (lambda rng, size: np.ceil(rng.gamma(4.0, 1.5, size=size)), 1.0),
     "two-way (3 or 9)": (lambda rng, size: rng.choice([3.0, 9.0], size=size), 1.0),
-    "censored, a tenth": (lambda rng, size: _censored(rng.lognormal(1.7, 0.5, size=size)), 1.0),
-    "censored, half": (lambda rng, size: _censored(rng.lognormal(2.3, 0.5, size=size)), 1.0),
-    "censored, two-way": (
-        lambda rng, size: np.where(rng.random(size) < 0.5, 3.0, np.nan),
-        1.0,
-    ),
+    "censored, a tenth": (lambda rng, n: cut_at_horizon(rng.lognormal(1.7, 0.5, size=n)), 1.0),
+    "censored, half": (lambda rng, n: cut_at_horizon(rng.lognormal(2.3, 0.5, size=n)), 1.0),
+    "censored, two-way": (lambda rng, n: np.where(rng.random(n) < 0.5, 3.0, np.nan), 1.0),
 }
 
 
@@ -140,11 +124,6 @@ def count_false(case: str, n: int, *, num_draws: int, num_claims: int = 1) -> in
     )
 
 
-def most_by_chance(num_draws: int, level: float = ALPHA) -> int:
-    """Above this, a rate of `level` is refuted (1 in 10,000 by chance)."""
-    return int(stats.binom.ppf(1 - 1e-4, num_draws, level))
-
-
 @pytest.mark.parametrize("n", NUM_SEEDS)
 @pytest.mark.parametrize(
     "case",
@@ -199,22 +178,3 @@ def test_ten_claims_at_once_on_two_way_outcomes(n: int) -> None:
 @pytest.mark.parametrize("case", FAMILY_CASES)
 def test_ten_claims_at_once(case: str, n: int) -> None:
     assert count_false(case, n, num_draws=1000, num_claims=10) <= most_by_chance(1000)
-
-
-def _print_table(num_draws: int) -> None:
-    head = " | ".join(f"n = {n}" for n in NUM_SEEDS)
-    for title, cases, num_claims in (
-        ("false verdicts, one claim", list(CASES), 1),
-        ("any false verdict among ten claims", FAMILY_CASES, 10),
-    ):
-        print(f"\n| {title} | {head} |\n" + "| --- " * (len(NUM_SEEDS) + 1) + "|")
-        for case in cases:
-            rates = [
-                count_false(case, n, num_draws=num_draws, num_claims=num_claims) / num_draws
-                for n in NUM_SEEDS
-            ]
-            print(f"| {case} | " + " | ".join(f"{100 * r:.1f} %" for r in rates) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    _print_table(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -1,17 +1,15 @@
 """Intervals cover a known effect as often as they say.
 
-Run as a script, this prints the whole table: `python tests/study/test_coverage.py 1000`.
 False verdicts without an effect are in `test_calibration.py`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from contrasts import contrast
+from contrasts import ALPHA, HORIZON, NUM_SEEDS, contrast, cut_at_horizon, most_by_chance
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -20,20 +18,6 @@ from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
 
 Floats = NDArray[np.float64]
 Ask = Callable[[np.random.Generator, int], Contrast]
-
-NUM_SEEDS = (3, 5, 10, 20)
-HORIZON = 11.0
-ALPHA = 0.05
-
-
-def most_by_chance(num_draws: int, level: float = ALPHA) -> int:
-    """Above this, a rate of `level` is refuted (1 in 10,000 by chance)."""
-    return int(stats.binom.ppf(1 - 1e-4, num_draws, level))
-
-
-def _censored(times: Floats) -> Floats:
-    epochs = np.ceil(times)
-    return np.where(epochs > HORIZON - 1, np.nan, epochs)
 
 
 def _censored_mean(location: float) -> float:
@@ -57,8 +41,8 @@ EFFECTS: dict[str, tuple[Ask, float]] = {
         ), -3.0),
     "censored on both sides": (
         lambda rng, n: contrast(
-            left=_censored(rng.lognormal(1.7, 0.5, size=n)),
-            right=_censored(rng.lognormal(2.3, 0.5, size=n)), resolution=1.0, horizon=HORIZON,
+            left=cut_at_horizon(rng.lognormal(1.7, 0.5, size=n)),
+            right=cut_at_horizon(rng.lognormal(2.3, 0.5, size=n)), resolution=1.0, horizon=HORIZON,
         ), _censored_mean(1.7) - _censored_mean(2.3)),
     "number, normal": (lambda rng, n: contrast(left=rng.normal(-1, size=n)), -1.0),
     "number, skewness 1": (lambda rng, n: contrast(left=rng.gamma(4.0, size=n), right=6.0), -2.0),
@@ -147,23 +131,3 @@ def count_comparisons_missed(n: int, *, num_draws: int) -> int:
 @pytest.mark.parametrize("n", NUM_SEEDS)
 def test_all_intervals_of_a_comparison_hold_at_once(n: int) -> None:
     assert count_comparisons_missed(n, num_draws=500) <= most_by_chance(500)
-
-
-def _print_table(num_draws: int) -> None:
-    head = " | ".join(f"n = {n}" for n in NUM_SEEDS)
-    print(f"| coverage of the 95 % interval | {head} |\n" + "| --- " * (len(NUM_SEEDS) + 1) + "|")
-    for case in EFFECTS:
-        rates = [1 - count_missed(case, n, num_draws=num_draws) / num_draws for n in NUM_SEEDS]
-        print(f"| {case} | " + " | ".join(f"{100 * rate:.1f} %" for rate in rates) + " |")
-    rates = [1 - count_comparisons_missed(n, num_draws=num_draws) / num_draws for n in NUM_SEEDS]
-    print("| four comparisons at once | " + " | ".join(f"{100 * r:.1f} %" for r in rates) + " |")
-    for n in NUM_SEEDS:
-        missed, stated = misses_at_holm_levels(n, num_draws=num_draws)
-        share, said = missed / (10 * num_draws), stated / (10 * num_draws)
-        print(
-            f"n = {n}: intervals at Holm's levels miss {100 * share:.2f} %, say {100 * said:.2f} %"
-        )
-
-
-if __name__ == "__main__":
-    _print_table(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -6,17 +6,14 @@ import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bninit.config import Override, parse_yaml
 from bninit.errors import ConfigError
 from bninit.fields import Place, Plain
 from bninit.verbs.study.expand import expand
-from bninit.verbs.study.load import load_study, study_from_dict, study_to_yaml
+from bninit.verbs.study.load import load_study, study_to_yaml
 from bninit.verbs.study.schema import StudyConfig
 
 NOTES = """\
@@ -113,9 +110,8 @@ def test_a_whole_study_loads(tmp_path: Path) -> None:
     assert len(expand(study)) == (3 * 2 - 1 + 1) + 3 * 2
     assert [claim.shape for claim in study.claims] == ["sides", "spread", "number", "trend"]
     assert [claim.signed_margin for claim in study.claims] == [0.5, 0.0, 0.02, 0.0]
-    assert [claim.experiment for claim in study.claims] == [
-        "placement", "schemes", "schemes", "placement",
-    ]  # fmt: skip
+    experiments = [claim.experiment for claim in study.claims]
+    assert experiments == ["placement", "schemes", "schemes", "placement"]
 
 
 def test_it_reads_back_as_it_was_written(tmp_path: Path) -> None:
@@ -215,23 +211,22 @@ def test_all_faults_are_told_at_once_each_at_its_line(tmp_path: Path) -> None:
     assert "write 0.97" in texts["claims[2].target"]
 
 
+STUDY = "name: s\nseeds: 2\n"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "part"),
     [
         ("", "", "nothing is in it"),
-        ("name: s\nseeds: 2\n", "experiments", "this key is missing"),
-        ("name: s\nseeds: 2\nexperiments: {}\n", "experiments", "at least 1"),
-        ("name: s\nseeds: 2\nexperiments: 3\n", "experiments", "not a mapping"),
-        ("name: s\nseeds: 2\nexperiments: {e: {over: 3}}\n", "experiments.e.over", "mapping"),
-        ("name: s\nseeds: 2\nexperiments: {e: {ower: {}}}\n", "experiments.e.ower", "mean over?"),
+        (STUDY, "experiments", "this key is missing"),
+        (STUDY + "experiments: {}\n", "experiments", "at least 1"),
+        (STUDY + "experiments: 3\n", "experiments", "not a mapping"),
+        (STUDY + "experiments: {e: {over: 3}}\n", "experiments.e.over", "mapping"),
+        (STUDY + "experiments: {e: {ower: {}}}\n", "experiments.e.ower", "mean over?"),
         ("name: s\nexperiments: {e: {}}\n", "seeds", "this key is missing"),
         ("name: s\nseeds: 0\nexperiments: {e: {}}\n", "seeds", "allowed: a count"),
-        ("name: s\nseeds: 2\nexperiments: {e: {}}\nover: 3\n", "over", "experiments.NAME.over"),
-        (
-            "schema_version: 99\nname: s\nseeds: 2\nexperiments: {e: {}}\n",
-            "schema_version",
-            "newer",
-        ),
+        (STUDY + "experiments: {e: {}}\nover: 3\n", "over", "experiments.NAME.over"),
+        ("schema_version: 99\n" + STUDY + "experiments: {e: {}}\n", "schema_version", "newer"),
     ],
 )
 def test_faults_of_the_file(tmp_path: Path, text: str, key: str, part: str) -> None:
@@ -240,58 +235,44 @@ def test_faults_of_the_file(tmp_path: Path, text: str, key: str, part: str) -> N
     assert part in found.text
 
 
+TWO_PLACEMENTS = "over: {model.init.scheme: [he_normal, kaiming_normal], optim.lr: [1.0, 2.0]}"
+
+
 @pytest.mark.parametrize(
     ("body", "base", "line", "key", "part"),
     [
-        ("over: {optim.lr: []}", "{}", 6, "over.optim.lr", "at least 1"),
-        ("over: {optim..lr: [1]}", "{}", 6, "over.optim..lr", "is not a key"),
-        ("over: {train.seeds: [1]}", "{}", 6, "over.train.seeds", "cannot set train.seeds"),
-        ("over: {train: [{seeds: 2}]}", "{}", 6, "over.train", "cannot set train.seeds"),
-        ("set: {targets: [0.5]}", "{}", 6, "set.targets", "cannot set targets"),
-        ("over: {train.device: [cpu]}", "{}", 6, "over.train.device", "no difference"),
-        (
-            "over:\n  optim: [{lr: 1.0}]\n  optim.lr: [0.1]",
-            "{}", 8, "over.optim.lr", "overlaps with optim",
-        ),
-        ("over: {optim.lr: [0.1, 1e-1]}", "{}", 6, "over.optim.lr[1]", "same as value 1"),
-        (
-            "over: {model.init.scheme: [he_normal, kaiming_normal], optim.lr: [1.0, 2.0]}",
-            "{}", 6, "over.model.init.scheme[1]", "same as value 1",
-        ),
-        (
-            "over: {optim.lr: [0.1]}\nalso: [{optim.lr: 0.1}]",
-            "{}", 7, "also[0]", "is there already (lr 0.1)",
-        ),
-        ("exclude: [{optim.lr: 3}]", "{}", 6, "exclude[0]", "no combination"),
-        ("exclude: [{optim.lrr: 3}]", "{}", 6, "exclude[0].optim.lrr", "did you mean lr?"),
-        ("over: {optim.lr: [3]}\nexclude: [{optim.lr: 3}]", "{}", 7, "exclude", "no arms are left"),
+        ("over: {optim.lr: []}", "", 6, "over.optim.lr", "at least 1"),
+        ("over: {optim..lr: [1]}", "", 6, "over.optim..lr", "is not a key"),
+        ("over: {train.seeds: [1]}", "", 6, "over.train.seeds", "cannot set train.seeds"),
+        ("over: {train: [{seeds: 2}]}", "", 6, "over.train", "cannot set train.seeds"),
+        ("set: {targets: [0.5]}", "", 6, "set.targets", "cannot set targets"),
+        ("over: {train.device: [cpu]}", "", 6, "over.train.device", "no difference"),
+        ("over: {probes: [true, false]}", "", 6, "over.probes", "no difference"),
+        ("over:\n  optim: [{lr: 1.0}]\n  optim.lr: [0.1]", "", 8, "over.optim.lr", "overlaps with"),
+        ("over: {optim.lr: [0.1, 1e-1]}", "", 6, "over.optim.lr[1]", "same as value 1"),
+        (TWO_PLACEMENTS, "", 6, "over.model.init.scheme[1]", "same as value 1"),
+        ("over: {optim.lr: [0.1]}\nalso: [{optim.lr: 0.1}]", "", 7, "also[0]", "already (lr 0.1)"),
+        ("exclude: [{optim.lr: 3}]", "", 6, "exclude[0]", "no combination"),
+        ("exclude: [{optim.lrr: 3}]", "", 6, "exclude[0].optim.lrr", "did you mean lr?"),
+        ("exclude: [{optim.betas: x}]", "", 6, "exclude[0].optim.betas", "not a list"),
+        ("over: {optim.lr: [3]}\nexclude: [{optim.lr: 3}]", "", 7, "exclude", "no arms are left"),
         # The last layer is to blame for what does not fit.
-        (
-            "over:\n  model.hidden:\n  - [5]\n  - []", "{model.norm.placement: pre}",
-            9, "over.model.hidden[1]", "model.norm.placement: pre has no place",
-        ),
-        (
-            "set: {model.hidden: []}", "{model: {norm: {placement: pre}}}",
-            6, "set.model.hidden", "model.norm.placement: pre has no place",
-        ),
-        (
-            "over: {model.init.scheme: [normal]}", "{}",
-            6, "over.model.init.scheme[0]", "model.init.std: normal needs this key",
-        ),
-        (
-            "over: {model.init: [{scheme: zeros, std: 1}]}", "{}",
-            6, "over.model.init[0].std", "zeros does not take this key",
-        ),
-        (
-            "also: [{model.norm.placement: pre, model.hidden: []}]", "{}",
-            6, "also[0].model.norm.placement", "pre has no place",
-        ),
+        ("over:\n  model.hidden:\n  - [5]\n  - []", "model.norm.placement: pre",
+         9, "over.model.hidden[1]", "model.norm.placement: pre has no place"),
+        ("set: {model.hidden: []}", "model: {norm: {placement: pre}}",
+         6, "set.model.hidden", "model.norm.placement: pre has no place"),
+        ("over: {model.init.scheme: [normal]}", "",
+         6, "over.model.init.scheme[0]", "model.init.std: normal needs this key"),
+        ("over: {model.init: [{scheme: zeros, std: 1}]}", "",
+         6, "over.model.init[0].std", "zeros does not take this key"),
+        ("also: [{model.norm.placement: pre, model.hidden: []}]", "",
+         6, "also[0].model.norm.placement", "pre has no place"),
     ],
 )  # fmt: skip
 def test_faults_of_an_experiment(
     tmp_path: Path, body: str, base: str, line: int, key: str, part: str
 ) -> None:
-    (found,) = told(tmp_path, of_experiment(body, base=base))
+    (found,) = told(tmp_path, of_experiment(body, base=f"{{{base}}}"))
     assert (found.line, found.key) == (line, f"experiments.e.{key}")
     assert part in found.text
 
@@ -343,74 +324,47 @@ def test_the_number_of_arms_is_bounded(tmp_path: Path) -> None:
 CLAIM = "- {id: c, says: s, metric: test_accuracy, "
 GRID = "over: {model.norm.placement: [none, pre], optim.lr: [0.1, 0.5], optim.name: [sgd, adam]}"
 PRE, NONE = "{model.norm.placement: pre}", "{model.norm.placement: none}"
+BOTH = f"left: {PRE}, right: {NONE}"
 
 
 @pytest.mark.parametrize(
     ("claim", "key", "part"),
     [
-        (f"left: {PRE}, right: {NONE}, expect: equal}}", "margin", "needs a margin above 0"),
-        (f"left: {PRE}, right: {NONE}, expect: less, tolerance: 1}}", "tolerance", "use margin"),
-        (f"left: {PRE}, right: {NONE}, expect: less, margin: -1}}", "margin", "at least 0"),
-        (f"left: {PRE}, expect: less}}", "right", "a partial arm"),
-        (f"left: {PRE}, right: pre, expect: less}}", "right", "neither a mapping"),
-        (f"left: {PRE}, right: .inf, expect: less}}", "right", "out of range"),
-        (f"left: {PRE}, right: 0.1, expect: equal}}", "tolerance", "needs a tolerance above 0"),
-        (f"left: {PRE}, right: 1, expect: equal, margin: 1}}", "margin", "has a tolerance"),
-        (
-            f"left: {PRE}, right: 1, expect: less, margin: 1, tolerance: 1}}",
-            "margin", "not both",
-        ),
-        (f"left: {PRE}, right: {NONE}, expect: increasing}}", "expect", "is for a trend"),
-        (f"left: {PRE}, trend: optim.lr, expect: less}}", "trend", "a trend is not less"),
-        (
-            f"left: {PRE}, right: {NONE}, trend: optim.lr, expect: decreasing}}",
-            "right", "one side",
-        ),
-        (
-            f"left: {PRE}, trend: optim.lr, spread: optim.lr, expect: decreasing}}",
-            "trend", "not both",
-        ),
-        (f"left: {PRE}, right: 0.1, spread: optim.lr, expect: less}}", "right", "another one"),
-        (
-            f"left: {PRE}, right: {NONE}, spread: optim.lr, expect: equal, margin: 1}}",
-            "expect", "allowed: less, greater",
-        ),
-        (f"left: {PRE}, right: {NONE}, expect: less, target: 0.5}}", "target", "takes no target"),
-        (f"in: f, left: {PRE}, right: {NONE}, expect: less}}", "in", "allowed: e"),
+        (f"{BOTH}, expect: equal", "margin", "needs a margin above 0"),
+        (f"{BOTH}, expect: less, tolerance: 1", "tolerance", "use margin"),
+        (f"{BOTH}, expect: less, margin: -1", "margin", "at least 0"),
+        (f"left: {PRE}, expect: less", "right", "a partial arm"),
+        (f"left: {PRE}, right: pre, expect: less", "right", "neither a mapping"),
+        (f"left: {PRE}, right: .inf, expect: less", "right", "out of range"),
+        (f"left: {PRE}, right: 0.1, expect: equal", "tolerance", "needs a tolerance above 0"),
+        (f"left: {PRE}, right: 1, expect: equal, margin: 1", "margin", "has a tolerance"),
+        (f"left: {PRE}, right: 1, expect: less, margin: 1, tolerance: 1", "margin", "not both"),
+        (f"{BOTH}, expect: increasing", "expect", "is for a trend"),
+        (f"left: {PRE}, trend: optim.lr, expect: less", "trend", "a trend is not less"),
+        (f"{BOTH}, trend: optim.lr, expect: decreasing", "right", "one side"),
+        ("trend: optim.lr, spread: optim.lr, expect: decreasing", "trend", "not both"),
+        (f"left: {PRE}, right: 0.1, spread: optim.lr, expect: less", "right", "another one"),
+        (f"{BOTH}, spread: optim.lr, expect: equal, margin: 1", "expect", "allowed: less, greater"),
+        (f"{BOTH}, expect: less, target: 0.5", "target", "takes no target"),
+        (f"in: f, {BOTH}, expect: less", "in", "allowed: e"),
         # Sides.
-        (
-            "left: {model.norm.placement: post}, right: 1, expect: less}",
-            "left.model.norm.placement", "its arms have: none, pre",
-        ),
-        (
-            f"left: {PRE}, right: {NONE}, given: {{optim.lr: 3}}, expect: less}}",
-            "given.optim.lr", "its arms have: 0.1, 0.5",
-        ),
-        (
-            f"left: {PRE}, right: {NONE}, given: {PRE}, expect: less}}",
-            "right", "all of these values and those given",
-        ),
-        (f"left: {PRE}, right: {PRE}, expect: less}}", "right", "both sides have the arm"),
-        (f"left: {PRE}, right: {{optim.lr: 0.1}}, expect: less}}", "right", "and 1 more"),
-        (
-            f"left: {PRE}, right: {{model.norm.placement: none, optim.lr: 0.1}}, expect: less}}",
-            "left", "leaves optim.lr open",
-        ),
-        (
-            f"left: {PRE}, right: {NONE}, spread: optim.momentum, expect: less}}",
-            "spread", "not an axis of e",
-        ),
-        (f"left: {PRE}, right: {NONE}, spread: optim..lr, expect: less}}", "spread", "not a key"),
-        (f"left: {PRE}, right: {NONE}, spread: optim.lrr, expect: less}}", "spread", "optim.lr?"),
-        (
-            "left: {optim.lr: 0.1}, trend: optim.lr, expect: increasing}",
-            "trend", "at least two",
-        ),
-        (f"left: {PRE}, trend: optim.name, expect: increasing}}", "trend", "no order: sgd, adam"),
+        ("left: {model.norm.placement: post}, right: 1, expect: less",
+         "left.model.norm.placement", "its arms have: none, pre"),
+        (f"{BOTH}, given: {{optim.lr: 3}}, expect: less", "given.optim.lr", "have: 0.1, 0.5"),
+        (f"{BOTH}, given: {PRE}, expect: less", "right", "all of these values and those given"),
+        (f"left: {PRE}, right: {PRE}, expect: less", "right", "both sides have the arm"),
+        (f"left: {PRE}, right: {{optim.lr: 0.1}}, expect: less", "right", "and 1 more"),
+        (f"left: {PRE}, right: {{model.norm.placement: none, optim.lr: 0.1}}, expect: less",
+         "left", "leaves optim.lr open"),
+        (f"{BOTH}, spread: optim.momentum, expect: less", "spread", "not an axis of e"),
+        (f"{BOTH}, spread: optim..lr, expect: less", "spread", "not a key"),
+        (f"{BOTH}, spread: optim.lrr, expect: less", "spread", "optim.lr?"),
+        ("left: {optim.lr: 0.1}, trend: optim.lr, expect: increasing", "trend", "at least two"),
+        (f"left: {PRE}, trend: optim.name, expect: increasing", "trend", "no order: sgd, adam"),
     ],
 )  # fmt: skip
 def test_faults_of_a_claim(tmp_path: Path, claim: str, key: str, part: str) -> None:
-    (found,) = told(tmp_path, of_experiment(GRID, claims=CLAIM + claim + "\n"))
+    (found,) = told(tmp_path, of_experiment(GRID, claims=f"{CLAIM}{claim}}}\n"))
     assert (found.line, found.key) == (8, f"claims[0].{key}")
     assert part in found.text
 
@@ -461,6 +415,37 @@ def test_claims_of_a_damaged_experiment_are_not_held_against_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("metric", "probes", "part"),
+    [
+        ("gradient_factor", "false", "gradient_factor is read from probes"),
+        ("gradient_factor", "{groups: [signals]}", "of gradients, and lr 0.1 has only signals"),
+        ("loss_range_along_gradient", "false", "put probes: {groups: [landscape]} under base"),
+        ("loss_range_along_gradient", "true", "add landscape to probes.groups"),
+        ("gradient_factor", "true", ""),
+        ("gradient_factor", "{units: 0}", ""),
+        ("loss_range_along_gradient", "{groups: [landscape]}", ""),
+    ],
+)
+def test_claims_about_what_probes_measure(
+    tmp_path: Path, metric: str, probes: str, part: str
+) -> None:
+    claim = (
+        f"- {{id: c, says: s, metric: {metric}, left: {{optim.lr: 0.1}}, right: 1, expect: less}}"
+    )
+    over = "over: {optim.lr: [0.1, 0.2]}"
+    for text in (
+        of_experiment(over, claims=claim, base=f"{{probes: {probes}}}"),
+        of_experiment(f"set: {{probes: {probes}}}\n{over}", claims=claim),
+    ):
+        if part:
+            (found,) = told(tmp_path, text)
+            assert found.key == "claims[0].metric"
+            assert part in found.text
+        else:
+            load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
     ("body", "base"),
     [
         ("set: {train.epochs: 5}", "{}"),
@@ -504,87 +489,3 @@ def test_faults_of_options_name_the_option(
     problem = caught.value.problems[0]
     assert (problem.where, problem.key) == (f"--set {option}", key)
     assert part in f"{problem.what} {problem.hint}"
-
-
-SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
-    st.sampled_from(["pre", "none", "zeros", "normal", "adam", "less", "equal", "increasing", "e"]),
-)  # fmt: skip
-KEYS = st.sampled_from(
-    ["model", "model.norm", "model.norm.placement", "placement", "norm", "model.init", "scheme",
-     "model.init.scheme", "std", "bias", "optim", "optim.lr", "lr", "optim.name", "name", "train",
-     "train.epochs", "model.hidden", "hidden", "optim.schedule", "train.seeds", "a..b", ""]
-)  # fmt: skip
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=8,
-)
-PARTIALS = st.dictionaries(KEYS, VALUES, max_size=3)
-
-
-Strategy = st.SearchStrategy[Any]
-
-
-def loosely(strategy: Strategy) -> Strategy:
-    return strategy | VALUES
-
-
-def optional(**keys: Strategy) -> Strategy:
-    return st.fixed_dictionaries({}, optional={key: loosely(value) for key, value in keys.items()})
-
-
-ANYTHING: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {"name": st.just("s"), "seeds": st.just(2)},
-    optional={
-        "base": loosely(PARTIALS),
-        "targets": VALUES,
-        "experiments": loosely(
-            st.dictionaries(
-                st.sampled_from(["e", "f", "G g"]),
-                loosely(
-                    optional(
-                        set=PARTIALS,
-                        over=st.dictionaries(KEYS, st.lists(VALUES, max_size=3), max_size=3),
-                        also=st.lists(PARTIALS, max_size=2),
-                        exclude=st.lists(PARTIALS, max_size=2),
-                        says=VALUES,
-                    )
-                ),
-                max_size=2,
-            )
-        ),
-        "claims": loosely(
-            st.lists(
-                loosely(
-                    st.fixed_dictionaries(
-                        {"id": st.just("c"), "says": st.just("s"), "metric": st.just("diverged")},
-                        optional={
-                            "in": SCALARS, "left": PARTIALS, "right": loosely(PARTIALS),
-                            "given": PARTIALS, "spread": KEYS, "trend": KEYS, "expect": SCALARS,
-                            "margin": SCALARS, "tolerance": SCALARS, "target": SCALARS,
-                        },
-                    )
-                ),
-                max_size=2,
-            )
-        ),
-    },
-)  # fmt: skip
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    ANYTHING,
-    st.lists(st.tuples(KEYS, SCALARS).map(lambda pair: f"{pair[0]}={pair[1]}"), max_size=1),
-)
-def test_whatever_is_in_it_only_config_errors_come_out(
-    values: dict[str, object], overrides: list[str]
-) -> None:
-    try:
-        study = study_from_dict(values, overrides=overrides)
-    except ConfigError:
-        return
-    assert expand(study)
-    again = plain(study_to_yaml(study))
-    assert study_from_dict(again) == study

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bninit.config import load_config
 from bninit.errors import ConfigError, Problem
 from bninit.verbs.study.expand import expand
-from bninit.verbs.study.load import load_study
+from bninit.verbs.study.load import load_study, study_from_dict, study_to_yaml
 
 FEW = settings(
     deadline=None,
@@ -26,53 +26,35 @@ FEW = settings(
 )
 MANY = settings(FEW, max_examples=1200)
 
-STUDY: dict[str, Any] = {
-    "name": "wild",
-    "title": "A study",
-    "seeds": 3,
-    "targets": [0.5, 0.9],
-    "base": {"model": {"hidden": [8]}, "train": {"epochs": 1}, "optim": {"lr": 0.1}},
-    "experiments": {
-        "placement": {
-            "says": "Where it stands",
-            "set": {"train.epochs": 2},
-            "over": {"model.norm.placement": ["none", "pre"], "optim.lr": [0.1, 0.5]},
-            "also": [{"model.norm.placement": "post"}],
-            "exclude": [{"optim.lr": 0.5, "model.norm.placement": "none"}],
-        },
-        "schemes": {"over": {"model.init": [{"scheme": "zeros"}, {"scheme": "he_normal"}]}},
-    },
-    "claims": [
-        {
-            "id": "A1",
-            "says": "It is faster",
-            "in": "placement",
-            "metric": "epochs_to_accuracy",
-            "target": 0.5,
-            "left": {"model.norm.placement": "pre"},
-            "right": {"model.norm.placement": "none"},
-            "expect": "less",
-        },
-        {
-            "id": "A2",
-            "says": "It learns",
-            "in": "schemes",
-            "metric": "test_accuracy",
-            "left": {"model.init": {"scheme": "he_normal"}},
-            "right": 0.5,
-            "expect": "greater",
-        },
-    ],
-}
-CONFIG: dict[str, Any] = {
-    "name": "wild",
-    "data": {"name": "mnist5k", "scale": "unit", "val_size": 500},
-    "model": {"hidden": [8, 8], "norm": {"placement": "pre"}, "init": {"scheme": "he_normal"}},
-    "optim": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "schedule": {"name": "cosine"}},
-    "train": {"epochs": 2, "batch_size": 100, "seeds": [0, 1]},
-    "targets": [0.5],
-    "probes": True,
-}
+STUDY: dict[str, Any] = yaml.safe_load("""\
+name: wild
+title: A study
+seeds: 3
+targets: [0.5, 0.9]
+base: {model: {hidden: [8]}, train: {epochs: 1}, optim: {lr: 0.1}}
+experiments:
+  placement:
+    says: Where it stands
+    set: {train.epochs: 2}
+    over: {model.norm.placement: [none, pre], optim.lr: [0.1, 0.5]}
+    also: [{model.norm.placement: post}]
+    exclude: [{optim.lr: 0.5, model.norm.placement: none}]
+  schemes: {over: {model.init: [{scheme: zeros}, {scheme: he_normal}]}}
+claims:
+- {id: A1, says: It is faster, in: placement, metric: epochs_to_accuracy, target: 0.5,
+   left: {model.norm.placement: pre}, right: {model.norm.placement: none}, expect: less}
+- {id: A2, says: It learns, in: schemes, metric: test_accuracy,
+   left: {model.init: {scheme: he_normal}}, right: 0.5, expect: greater}
+""")
+CONFIG: dict[str, Any] = yaml.safe_load("""\
+name: wild
+data: {name: mnist5k, scale: unit, val_size: 500}
+model: {hidden: [8, 8], norm: {placement: pre}, init: {scheme: he_normal}}
+optim: {name: sgd, lr: 0.1, momentum: 0.9, schedule: {name: cosine}}
+train: {epochs: 2, batch_size: 100, seeds: [0, 1]}
+targets: [0.5]
+probes: true
+""")
 SCALARS = (
     st.none()
     | st.booleans()
@@ -161,7 +143,10 @@ def faults_of(path: Path, kind: str) -> tuple[Problem, ...]:
     """What is told of a file; nothing where it loads."""
     try:
         if kind == "study":
-            expand(load_study(path))
+            study = load_study(path)
+            assert expand(study)
+            written = study_to_yaml(study)
+            assert study_from_dict(yaml.safe_load(written)) == study
         else:
             load_config(path)
     except ConfigError as error:
