@@ -147,7 +147,6 @@ def keep_run(tmp_path: Path) -> KeepRun:
     from bninit.config import config_from_dict
     from bninit.nets.reference import build_sequential
     from bninit.store import Run, RunWriter
-    from bninit.store.networks import architecture_of
     from bninit.training.records import EpochMetrics, EvalResult, FinalRecord
 
     def keep(
@@ -173,7 +172,7 @@ def keep_run(tmp_path: Path) -> KeepRun:
         config = config_from_dict(values, overrides=overrides)
         losses = val_losses or [2.3 - accuracy for accuracy in accuracies]
         steps_per_epoch = config.iterations_per_epoch
-        state = build_sequential(architecture_of(config)).state_dict()
+        state = build_sequential(config.architecture).state_dict()
         about = {"device": "cpu", "threads": 1, "stack_size": 1, **(environment or {})}
         with RunWriter(tmp_path / "runs", config, seed) as writer:
             writer.describe(about)

@@ -13,7 +13,6 @@ import torch
 from bninit.config import Config
 from bninit.nets.reference import build_sequential
 from bninit.store import RunWriter
-from bninit.store.networks import architecture_of
 from bninit.training.probing import rows_of
 from bninit.training.records import Checkpoint, EpochMetrics, EvalResult, FinalRecord
 
@@ -63,7 +62,7 @@ class Story:
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
-        state = build_sequential(architecture_of(self.config)).state_dict()
+        state = build_sequential(self.config.architecture).state_dict()
         self.network = {name: tensor.clone() for name, tensor in state.items()}
         self.optimiser = {"momentum.0.weight": torch.zeros_like(self.network["0.weight"])}
         self.probes = {}

@@ -7,8 +7,9 @@ import torch
 
 from bninit.config import arm_id, load_config
 from bninit.data.load import Data
-from bninit.engines.plan import initialisation_of, train_settings_of
-from bninit.training.loop import ReplicaPlan, train_stack
+from bninit.engines.interface import Job
+from bninit.engines.plan import replica_plan, stack_plan
+from bninit.training.loop import train_stack
 from bninit.training.records import EpochRecord
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -61,9 +62,10 @@ def test_there_is_one_for_each_placement_and_each_scheme_of_the_notes() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_it_trains_for_a_step(path: Path) -> None:
     config = load_config(path, overrides=["train.epochs=1"])
-    settings = train_settings_of(config, device=torch.device("cpu"))
-    plans = [ReplicaPlan(seed=s, initialisation=initialisation_of(config)) for s in (0, 1)]
-    before, after, *finals = train_stack(settings, plans, _one_batch(config.train.batch_size))
+    replicas = [replica_plan(Job(config, seed)) for seed in (0, 1)]
+    before, after, *finals = train_stack(
+        stack_plan(config), replicas, _one_batch(config.train.batch_size)
+    )
     assert isinstance(before, EpochRecord)
     assert isinstance(after, EpochRecord)
     assert [one.metrics.step for one in after.replicas] == [1, 1]

@@ -13,8 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bninit.fields import Path, Plain, parameters_of_kinds
-from bninit.nets.initialisers import ALIASES, SCHEMES
-from bninit.nets.settings import BIAS_PARAMETERS
+from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, SCHEMES
 from bninit.training.settings import Optimiser, Schedule
 
 INIT: Path = ("model", "init")
@@ -26,7 +25,7 @@ _KINDS: dict[Path, Mapping[str, Collection[str]]] = {
         **{name: scheme.takes for name, scheme in SCHEMES.items()},
         **{name: SCHEMES[scheme].takes - set(given) for name, (scheme, given) in ALIASES.items()},
     },
-    (*BIAS, "scheme"): BIAS_PARAMETERS,
+    (*BIAS, "scheme"): {name: scheme.takes for name, scheme in BIAS_SCHEMES.items()},
     ("optim", "name"): parameters_of_kinds(Optimiser),
     (*SCHEDULE, "name"): parameters_of_kinds(Schedule),
 }

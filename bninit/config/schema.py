@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
+from bninit.data.catalog import DATASETS
 from bninit.data.settings import DataSettings
 from bninit.fields import AlsoAccepts, Fault, Section, fault, refuse, shown_value
+from bninit.nets.architecture import Architecture
 from bninit.nets.settings import ModelSettings
 from bninit.training.settings import AnyOptimiser, ProbeSettings, SGDSettings, TrainSettings
 
@@ -81,6 +83,14 @@ class Config(Section):
         "...}",
     )
     targets: Targets = DEFAULT_TARGETS
+
+    @property
+    def architecture(self) -> Architecture:
+        """The shape of the networks."""
+        dataset = DATASETS[self.data.name]
+        return Architecture(
+            num_inputs=dataset.num_features, num_classes=dataset.num_classes, model=self.model
+        )
 
     @property
     def iterations_per_epoch(self) -> int:

@@ -23,13 +23,12 @@ from bninit.engines.interface import (
     Recorded,
     StackTask,
 )
-from bninit.engines.plan import plan_of, plan_stacks, stack_key
+from bninit.engines.plan import plan_stacks, replica_plan, stack_key
 from bninit.engines.stopping import stopping
 from bninit.errors import TrainingError, UserError, WriteError
 from bninit.store import EventWriter, RunWriter, is_finished, run_folder
 from bninit.store.environment import request
 from bninit.store.files import HeldError, is_locked
-from bninit.store.networks import architecture_of
 from bninit.training.probing import rows_of
 from bninit.training.records import EpochRecord, FinalRecord, InterruptedEpoch, ReplicaEpoch
 
@@ -181,7 +180,7 @@ def train_jobs(
 def _work_of(jobs: Sequence[Job]) -> float:
     """Multiplications of a stack's training, up to a factor, with something for each step."""
     config = jobs[0].config
-    weights = sum(fan_in * fan_out for fan_in, fan_out in architecture_of(config).fans())
+    weights = sum(fan_in * fan_out for fan_in, fan_out in config.architecture.fans())
     steps = config.train.epochs * config.iterations_per_epoch
     return steps * (len(jobs) * weights * config.train.batch_size + 5_000_000.0)
 
@@ -305,8 +304,8 @@ class _Driver:
             first_epoch=0 if checkpoint is None else checkpoint.epoch,
             steps_per_epoch=config.iterations_per_epoch,
         )
-        plans = tuple(plan_of(one.job, checkpoint=one.checkpoint) for one in recorders)
-        self._engine.submit(number, StackTask(config=config, plans=plans))
+        replicas = tuple(replica_plan(one.job, checkpoint=one.checkpoint) for one in recorders)
+        self._engine.submit(number, StackTask(config=config, replicas=replicas))
         self._active[number] = ActiveStack(queued, recorders, held.pop_all())
 
     def _hear(self, number: int, message: Message) -> None:

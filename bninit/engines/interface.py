@@ -88,11 +88,11 @@ class StackTask:
 
     Attributes:
         config: Of the networks; they may differ in their initialisation alone.
-        plans: One for each network, with the checkpoint to resume from.
+        replicas: One for each network, with the checkpoint to resume from.
     """
 
     config: Config
-    plans: tuple[ReplicaPlan, ...]
+    replicas: tuple[ReplicaPlan, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from bninit.engines.plan import (
     largest_stack,
     load_data,
     resolve_device,
-    train_settings_of,
+    stack_plan,
 )
 from bninit.nets.products import forget_use, routes
 from bninit.store.environment import machine
@@ -53,8 +53,8 @@ def execute(
         loaded = data()
         forget_use()
         yield Began(machine=machine(str(device)), data_checksum=loaded.checksum)
-        settings = train_settings_of(task.config, device=device)
-        for record in train_stack(settings, task.plans, loaded, stop=stop):
+        plan = stack_plan(task.config, device=device)
+        for record in train_stack(plan, task.replicas, loaded, stop=stop):
             yield Recorded(record=record, products=routes() | ways())
     except Exception as error:
         failed = Failed(error=error, out_of_memory=is_out_of_memory(error))

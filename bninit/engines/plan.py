@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 
@@ -15,14 +15,9 @@ from bninit.data.load import Data, load
 from bninit.data.settings import DataSettings
 from bninit.engines.interface import Job
 from bninit.errors import DeviceError
-from bninit.nets.initialisers import SCHEMES, Parameters
-from bninit.nets.products import FULL, PRECISIONS, TF32
-from bninit.nets.start import Initialisation
-from bninit.store.networks import architecture_of, dtype_of
+from bninit.nets.products import TF32
 from bninit.training.evaluation import EVALUATION_BATCH
-from bninit.training.optimisers import OptimiserSettings, Schedule
-from bninit.training.plan import ReplicaPlan, TrainSettings
-from bninit.training.probing import ProbeSettings
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import Checkpoint
 
 CPU = torch.device("cpu")
@@ -100,40 +95,17 @@ def stacks_per_gpu(config: Config, *, num_networks: int, gpu_bytes: int) -> int:
 
 def bytes_per_network(config: Config) -> int:
     """An upper estimate of the memory that one network of a stack takes in training."""
-    architecture = architecture_of(config)
+    architecture = config.architecture
     weights = sum(fan_in * fan_out for fan_in, fan_out in architecture.fans())
     # Value, gradient, two moments, and a copy for a checkpoint; then each signal, its gradient
     # and what batch norm and activation make of it, for a step or an evaluation.
     signals = 6 * sum(architecture.widths) * max(config.train.batch_size, EVALUATION_BATCH)
-    return dtype_of(config).itemsize * (5 * weights + signals)
-
-
-def initialisation_of(config: Config) -> Initialisation:
-    """How the config's networks start."""
-    init = config.model.init
-    return Initialisation(
-        scheme=init.scheme,
-        parameters=cast(Parameters, _given(init, *SCHEMES[init.scheme].takes)),
-        bias_scheme=init.bias.scheme,
-        bias_parameters=_given(init.bias, "std", "limit", "value"),
-    )
-
-
-def plan_of(job: Job, *, checkpoint: Checkpoint | None = None) -> ReplicaPlan:
-    """A network to be trained.
-
-    Args:
-        job: Its config and its seed.
-        checkpoint: Where it goes on; None for the beginning.
-    """
-    return ReplicaPlan(
-        seed=job.seed, initialisation=initialisation_of(job.config), checkpoint=checkpoint
-    )
+    return config.train.dtype.itemsize * (5 * weights + signals)
 
 
 def data_key(config: Config) -> DataKey:
     """Configs with equal keys are trained on the same tensors."""
-    return config.data, dtype_of(config)
+    return config.data, config.train.dtype
 
 
 def load_data(config: Config, *, data_dir: Path | None, device: torch.device = CPU) -> Data:
@@ -145,44 +117,24 @@ def load_data(config: Config, *, data_dir: Path | None, device: torch.device = C
         val_size=data.val_size,
         scale=data.scale,
         device=device,
-        dtype=dtype_of(config),
+        dtype=config.train.dtype,
     )
 
 
-def train_settings_of(config: Config, *, device: torch.device = CPU) -> TrainSettings:
+def stack_plan(config: Config, *, device: torch.device = CPU) -> StackPlan:
     """What the config's networks have in common in training."""
-    optim, schedule = config.optim, config.optim.schedule
-    return TrainSettings(
-        architecture=architecture_of(config),
-        optimiser=OptimiserSettings(**optim.model_dump(exclude={"lr", "schedule"})),
-        lr=optim.lr,
-        schedule=Schedule(**schedule.model_dump()),
-        epochs=config.train.epochs,
-        batch_size=config.train.batch_size,
-        last_batch=config.train.last_batch,
-        dtype=dtype_of(config),
-        precision=products_of(config),
+    return StackPlan(
+        architecture=config.architecture,
+        optim=config.optim,
+        train=config.train,
+        probes=config.probes,
         device=device,
-        probes=_probes_of(config),
     )
 
 
-def products_of(config: Config) -> str:
-    """The precision of the config's matrix products; see `bninit.nets.products.PRECISIONS`."""
-    precision = config.train.precision
-    return precision if precision in PRECISIONS else FULL
-
-
-def _probes_of(config: Config) -> ProbeSettings | None:
-    probes = config.probes
-    if not probes.enabled:
-        return None
-    return ProbeSettings(
-        groups=probes.groups,
-        batch_size=probes.batch_size,
-        steps_per_doubling=probes.steps_per_doubling,
-        units=probes.units,
-    )
+def replica_plan(job: Job, *, checkpoint: Checkpoint | None = None) -> ReplicaPlan:
+    """A network to be trained, from its beginning or from a checkpoint."""
+    return ReplicaPlan(seed=job.seed, init=job.config.model.init, checkpoint=checkpoint)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -208,8 +160,3 @@ def resolve_device(name: str) -> torch.device:
         last = f"cuda:{count - 1}"
         raise DeviceError(f"the last CUDA device is {last}", where=f"device {name}", hint=hint)
     return device
-
-
-def _given(section: object, *keys: str) -> dict[str, Any]:
-    found = {key: getattr(section, key) for key in keys}
-    return {key: value for key, value in found.items() if value is not None}

@@ -398,7 +398,7 @@ class RayEngine:
             number = 1
             if task is not None:
                 number = stacks_per_gpu(
-                    task.config, num_networks=len(task.plans), gpu_bytes=self._gpu_bytes
+                    task.config, num_networks=len(task.replicas), gpu_bytes=self._gpu_bytes
                 )
             # Rounded down: with more digits, Ray would add up to more than a GPU.
             shape["GPU"] = int(10_000 / number) / 10_000

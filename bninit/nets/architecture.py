@@ -1,10 +1,17 @@
-"""The shape of a network, without a number in it. Importable without torch."""
+"""The shape of a network, and its parameters layer by layer. Importable without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+
+from bninit.nets.norm import NORMS
+
+if TYPE_CHECKING:
+    from bninit.nets.settings import ModelSettings, NormSettings
 
 NONE = "none"
 PRE = "pre"
@@ -16,45 +23,46 @@ class Architecture:
     """The shape of a network: everything but the numbers in it.
 
     Attributes:
-        widths: Units of the input, of each hidden layer, and of the output.
-        activation: A name of `ACTIVATIONS`.
-        bias: Whether linear layers have biases. One directly before batch norm has none in any
-            case: subtracting the batch mean would cancel it.
-        placement: Batch norm in the hidden layers: ``none``, ``pre`` (before the activation) or
-            ``post`` (after it).
-        input_norm: Batch norm on the input.
-        eps: Of batch norm.
-        momentum: Of batch norm: the weight of the new value.
-        affine: Whether batch norm has gamma and beta.
-        running: How running statistics are made; see `BatchNorm`.
+        num_inputs: Features of an example.
+        num_classes: Units of the output layer.
+        model: Settings of what lies between; the initial values are not looked at.
     """
 
-    widths: tuple[int, ...]
-    activation: str = "relu"
-    bias: bool = True
-    placement: str = NONE
-    input_norm: bool = False
-    eps: float = 1e-5
-    momentum: float = 0.1
-    affine: bool = True
-    running: str = "ema"
+    num_inputs: int
+    num_classes: int
+    model: ModelSettings
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Units of the input, of each hidden layer, and of the output."""
+        return (self.num_inputs, *self.model.hidden, self.num_classes)
 
     @property
     def num_hidden(self) -> int:
         """Hidden layers."""
-        return len(self.widths) - 2
+        return len(self.model.hidden)
 
     @property
-    def has_batch_norm(self) -> bool:
-        """Whether any unit is normalized over the batch."""
-        return self.input_norm or (self.placement != NONE and self.num_hidden > 0)
+    def activation(self) -> str:
+        """A name of `ACTIVATIONS`."""
+        return self.model.activation
+
+    @property
+    def norm(self) -> NormSettings:
+        """Settings of the normalization."""
+        return self.model.norm
+
+    @property
+    def placement(self) -> str:
+        """Normalization of hidden layers: none, before (``pre``) or after the activation."""
+        return self.model.norm.placement
 
     def kinds(self) -> Iterator[tuple[str, int]]:
         """The layers in order: (``linear`` | ``norm`` | ``activation``, 1-based linear layer).
 
-        Batch norm on the input belongs to layer 0.
+        Normalization of the input belongs to layer 0.
         """
-        if self.input_norm:
+        if self.norm.input:
             yield "norm", 0
         for layer in range(1, self.num_hidden + 1):
             yield "linear", layer
@@ -71,20 +79,20 @@ class Architecture:
 
     def has_bias(self, layer: int) -> bool:
         """Whether the 1-based linear layer keeps its bias."""
-        return self.bias and not (self.placement == PRE and layer <= self.num_hidden)
+        is_before_norm = self.placement == PRE and layer <= self.num_hidden
+        return self.model.bias and not (is_before_norm and NORMS[self.norm.kind].cancels_bias)
 
 
 NO_BIAS = "no bias"
-NOT_AFFINE = "not affine"
 
 NOTES = {
     NO_BIAS: "batch norm right after the layer would cancel it, so it is left out",
-    NOT_AFFINE: "moving mean and moving variance alone, 2 tracked numbers for each node",
+    **{note: text for norm in NORMS.values() for note, text in norm.notes.items()},
 }
 """What the notes on layers mean."""
 
 MAX_ROWS = 60
-"""From more rows than these, equal hidden layers in a row are told together."""
+"""From more rows than these, equal hidden layers in a row share their rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +125,7 @@ def parameter_rows(architecture: Architecture, *, max_rows: int = MAX_ROWS) -> l
 
     Args:
         architecture: The shape of the network.
-        max_rows: From more rows than these, equal hidden layers in a row are told together.
+        max_rows: See `MAX_ROWS`.
     """
     layers = [
         [_row(architecture, kind, number) for kind, number in group]
@@ -145,7 +153,7 @@ def _row(architecture: Architecture, kind: str, number: int) -> ParameterRow:
     if kind == "linear":
         fan_in = architecture.widths[number - 1]
         has_bias = architecture.has_bias(number)
-        dropped = architecture.bias and not has_bias
+        dropped = architecture.model.bias and not has_bias
         return ParameterRow(
             layer=layer,
             kind=kind,
@@ -155,14 +163,15 @@ def _row(architecture: Architecture, kind: str, number: int) -> ParameterRow:
             note=NO_BIAS if dropped else "",
         )
     if kind == "norm":
-        affine = architecture.affine
+        norm = NORMS[architecture.norm.kind]
+        trained, tracked, note = norm.count_numbers(architecture.norm, units)
         return ParameterRow(
             layer=layer,
-            kind="batch norm",
+            kind=norm.label,
             shape=(units,),
-            num_trained=2 * units if affine else 0,
-            num_tracked=2 * units,
-            note="" if affine else NOT_AFFINE,
+            num_trained=trained,
+            num_tracked=tracked,
+            note=note,
         )
     return ParameterRow(
         layer=layer, kind=architecture.activation, shape=(units,), num_trained=0, num_tracked=0

@@ -10,32 +10,29 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
-
-class Parameters(TypedDict, total=False):
-    """What a scheme can be told, beyond the widths of the layer.
-
-    Attributes:
-        gain: Factor on the standard deviation or limit of the law; 1 if left out.
-        std: Standard deviation (not the variance) of `normal`.
-        limit: Largest absolute value of `uniform`.
-        value: The value of `constant`.
-        truncated: Whether a normal law is cut at two standard deviations and then widened, so
-            that its standard deviation stays that of the uncut law; false if left out.
-    """
-
-    gain: float
-    std: float | None
-    limit: float | None
-    value: float | None
-    truncated: bool
+if TYPE_CHECKING:
+    from bninit.nets.settings import BiasSettings, InitSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A linear layer as its law sees it: its widths, and the `Parameters` it was given."""
+    """A linear layer as its law sees it: its widths, and the parameters of the scheme.
+
+    A parameter is a field with a default here, and a key of `InitSettings`.
+
+    Attributes:
+        fan_in: Units that the layer reads.
+        fan_out: Units of the layer.
+        gain: Factor on the standard deviation or limit of the law.
+        std: Standard deviation (not the variance) of `normal`.
+        limit: Largest absolute value of `uniform`.
+        value: The value of `constant`.
+        truncated: Whether a normal law is cut at two standard deviations and then widened, so
+            that its standard deviation stays that of the uncut law.
+    """
 
     fan_in: int
     fan_out: int
@@ -46,6 +43,12 @@ class Layer:
     truncated: bool = False
 
 
+PARAMETERS: dict[str, Any] = {
+    field.name: field.default for field in fields(Layer) if field.default is not MISSING
+}
+"""What schemes can be told, and what that is where it is left out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
     """A way to choose the initial weights of a linear layer.
@@ -54,7 +57,7 @@ class Scheme:
         name: The name in a config.
         family: Which raw draws it starts from and what it does with them: "none" draws nothing,
             "normal" and "uniform" scale, "orthogonal" makes normal draws orthogonal.
-        takes: The parameters that it reads, of gain, std, limit, value and truncated.
+        takes: The keys of `PARAMETERS` that it reads.
         needs: Those of them without a default.
         law: One line; fan_in and fan_out are the layer's widths.
         source: Where the law was published.
@@ -320,83 +323,37 @@ class Law:
     scaled_by_data: bool = False
 
 
-def weight_law(scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]) -> Law:
-    """The law of a layer's weights.
+def weight_law(init: InitSettings, *, fan_in: int, fan_out: int) -> Law:
+    """The law of a layer's weights: of each it has the text, mean, standard deviation and limit.
+
+    A limit l gives the SD l / sqrt(3). Truncated laws keep the standard deviation of the uncut
+    ones. An entry of an orthogonal matrix has variance gain^2 / max(fan_in, fan_out), because its
+    shorter side consists of unit vectors of the longer one.
 
     Args:
-        scheme: A key of `SCHEMES`.
+        init: The scheme and its parameters.
         fan_in: Units that the layer reads.
         fan_out: Units of the layer.
-        **parameters: What the scheme takes of `Parameters`.
-
-    Raises:
-        ValueError: As `bninit.nets.start.draw_weight`.
     """
-    return _law(*layer_law(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters))
+    return _law(*layer_law(SCHEMES, init, fan_in=fan_in, fan_out=fan_out))
 
 
-def bias_law(scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]) -> Law:
-    """The law of a layer's biases; ``scheme`` is a key of `BIAS_SCHEMES`, else as `weight_law`."""
-    return _law(*layer_law(BIAS_SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters))
-
-
-def weight_sd(scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]) -> float:
-    """The standard deviation of one weight; see `Law` and `weight_law`.
-
-    A limit l gives l / sqrt(3). Truncated laws keep the standard deviation of the uncut ones. An
-    entry of an orthogonal matrix has variance gain^2 / max(fan_in, fan_out), because its
-    shorter side consists of unit vectors of the longer one.
-    """
-    return weight_law(scheme, fan_in=fan_in, fan_out=fan_out, **parameters).sd
-
-
-def weight_limit(
-    scheme: str, *, fan_in: int, fan_out: int, **parameters: Unpack[Parameters]
-) -> float | None:
-    """The largest absolute value of a weight; None for an uncut normal; see `weight_law`."""
-    return weight_law(scheme, fan_in=fan_in, fan_out=fan_out, **parameters).limit
+def bias_law(bias: BiasSettings, *, fan_in: int, fan_out: int) -> Law:
+    """The law of a layer's biases; as `weight_law`."""
+    return _law(*layer_law(BIAS_SCHEMES, bias, fan_in=fan_in, fan_out=fan_out))
 
 
 def layer_law(
     table: Mapping[str, Scheme],
-    scheme: str,
+    settings: InitSettings | BiasSettings,
     *,
     fan_in: int,
     fan_out: int,
-    **parameters: Unpack[Parameters],
 ) -> tuple[Scheme, Layer]:
-    """Look a scheme up and check what it was given against what it takes.
-
-    Args:
-        table: `SCHEMES` or `BIAS_SCHEMES`.
-        scheme: A key of it.
-        fan_in: Units that the layer reads.
-        fan_out: Units of the layer.
-        **parameters: What the scheme takes of `Parameters`.
-
-    Raises:
-        ValueError: The scheme is unknown, a parameter is missing, is not one of the scheme's, or
-            is out of range.
-    """
-    if scheme not in table:
-        of = f" (another name of {ALIASES[scheme][0]})" if scheme in ALIASES else ""
-        raise ValueError(f"unknown scheme {scheme!r}{of}; there are {', '.join(table)}")
-    row = table[scheme]
-    layer = Layer(fan_in=fan_in, fan_out=fan_out, **parameters)
-    if min(fan_in, fan_out) < 1:
-        raise ValueError(f"fan_in {fan_in} and fan_out {fan_out} must be at least 1")
-    left_out = Layer(fan_in=fan_in, fan_out=fan_out)
-    for name in ("gain", "std", "limit", "value", "truncated"):
-        setting = getattr(layer, name)
-        if name in row.needs and setting is None:
-            raise ValueError(f"scheme {scheme} needs {name}")
-        if name not in row.takes and setting != getattr(left_out, name):
-            raise ValueError(f"scheme {scheme} takes no {name}, and got {setting}")
-    for name in ("gain", "std", "limit"):
-        setting = getattr(layer, name)
-        if setting is not None and not 0 <= setting < math.inf:
-            raise ValueError(f"{name} is {setting}, and must be finite and not negative")
-    return row, layer
+    """The scheme of `SCHEMES` or `BIAS_SCHEMES` that settings name, and the layer as it sees it."""
+    scheme = table[settings.scheme]
+    parameters = {key: getattr(settings, key) for key in scheme.takes}
+    return scheme, Layer(fan_in=fan_in, fan_out=fan_out, **parameters)
 
 
 def law_size(row: Scheme, layer: Layer) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bninit.nets.activations import Activation
-from bninit.nets.parameter import Parameter
+from bninit.nets.parameter import Parameter, Workspace
 from bninit.nets.products import FULL, multiply
 
 
@@ -29,33 +29,6 @@ class Layer(Protocol):
 
     def statistics(self) -> dict[str, Tensor]:
         """What the layer tracks without training it: name to (replica, ...)."""
-
-
-class Workspace:
-    """Tensors that are written anew at each step, kept from step to step.
-
-    One tensor for each name and shape, so that a step allocates nothing and a captured step
-    finds its tensors where they were.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
-
-    def take(self, name: str, shape: tuple[int, ...], *, like: Tensor, keep: bool) -> Tensor:
-        """Returns an uninitialised contiguous tensor, the same one for the same name and shape.
-
-        Args:
-            name: Its use in the layer.
-            shape: Its shape.
-            like: Gives dtype and device.
-            keep: False for a fresh tensor that is not kept (outside training).
-        """
-        if not keep:
-            return torch.empty(shape, dtype=like.dtype, device=like.device)
-        key = (name, shape)
-        if key not in self._kept:
-            self._kept[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return self._kept[key]
 
 
 class Linear:

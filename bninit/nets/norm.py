@@ -1,19 +1,26 @@
-"""Batch normalization of every network of a stack in one call."""
+"""The norm layers: each is one class and one entry in `NORMS`. Importable without torch.
+
+A class has the layer itself, for all networks of a stack in one call, and beside it what others
+need to know of it: its words, its numbers, and the equal module of ``torch.nn``. Its theory is an
+entry of `bninit.theory.layers.NORM_THEORIES`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-from bninit.nets.layers import Workspace
-from bninit.nets.parameter import Parameter
+    from bninit.nets.settings import NormSettings
 
 EMA = "ema"
 CUMULATIVE = "cumulative"
 POPULATION = "population"
+
+NOT_AFFINE = "not affine"
 
 
 class _Statistics(NamedTuple):
@@ -36,15 +43,13 @@ class BatchNorm:
 
     Args:
         name: Its place in the equal ``nn.Sequential``.
+        settings: Its eps and so on. Running statistics are made in one of three ways: ``ema``;
+            ``cumulative`` (the plain mean over all steps so far, torch's ``momentum=None``);
+            ``population`` (the mean over the mini-batches of one pass over the training set with
+            the weights held, as in algorithm 2 of the paper: such a pass is made by `collect`,
+            and training tracks nothing).
         num_replicas: Networks in the stack.
         num_features: Units of each.
-        eps: Added to the variance.
-        momentum: Weight of the new value in the exponentially weighted moving average.
-        affine: Whether gamma and beta exist.
-        running: How the running statistics come about: ``ema``; ``cumulative`` (the plain mean
-            over all steps so far, torch's ``momentum=None``); ``population`` (the mean over the
-            mini-batches of one pass over the training set with the weights held, as in algorithm
-            2 of the paper: such a pass is made by `collect`, and training tracks nothing).
         dtype: Of parameters and statistics.
         device: Where they are.
 
@@ -54,21 +59,44 @@ class BatchNorm:
             may read them, and no more.
     """
 
+    label: ClassVar = "batch norm"
+    cancels_bias: ClassVar = True
+    notes: ClassVar = {
+        NOT_AFFINE: "moving mean and moving variance alone, 2 tracked numbers for each node"
+    }
+
+    @staticmethod
+    def count_numbers(settings: NormSettings, units: int) -> tuple[int, int, str]:
+        """Trained numbers, tracked numbers, and a key of `notes` or nothing."""
+        return 2 * units if settings.affine else 0, 2 * units, "" if settings.affine else NOT_AFFINE
+
+    @staticmethod
+    def module(settings: NormSettings, units: int, *, dtype: torch.dtype) -> nn.Module:
+        """The equal module of ``torch.nn`` for one network."""
+        from torch import nn
+
+        momentum = settings.momentum if settings.running == EMA else None
+        return nn.BatchNorm1d(
+            units, eps=settings.eps, momentum=momentum, affine=settings.affine, dtype=dtype
+        )
+
     def __init__(
         self,
         name: str,
+        settings: NormSettings,
         *,
         num_replicas: int,
         num_features: int,
-        eps: float,
-        momentum: float,
-        affine: bool,
-        running: str,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
+        import torch
+
+        from bninit.nets.parameter import Parameter, Workspace
+
         shape = (num_replicas, num_features)
         ones = torch.ones(shape, dtype=dtype, device=device)
+        affine = settings.affine
         self.name = name
         self.gamma = Parameter(f"{name}.weight", ones.clone()) if affine else None
         self.beta = Parameter(f"{name}.bias", torch.zeros_like(ones)) if affine else None
@@ -76,10 +104,10 @@ class BatchNorm:
         self.running_mean = torch.zeros_like(ones)
         self.running_var = ones.clone()
         self.num_batches_tracked = torch.zeros(num_replicas, dtype=torch.int64, device=device)
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = settings.eps
+        self.momentum = settings.momentum
         self.observer: Callable[[Tensor, Tensor, int], None] | None = None
-        self._running = running
+        self._running = settings.running
         self._collecting = False
         self._averages = _Statistics(self.running_mean.view(-1), self.running_var.view(-1))
         self._batch = _Statistics(*(torch.zeros_like(average) for average in self._averages))
@@ -103,6 +131,8 @@ class BatchNorm:
         Raises:
             ValueError: A batch of one in training: it has no variance.
         """
+        import torch
+
         if training and x.size(2) < 2:
             raise ValueError("batch norm cannot normalize over a batch of 1")
         x = x.contiguous()
@@ -134,6 +164,8 @@ class BatchNorm:
 
     def backward(self, dy: Tensor) -> Tensor:
         """Fills the gradients of gamma and beta; returns dL/dx, (replica, feature, batch)."""
+        import torch
+
         x = self._x
         assert x is not None, "backward comes after a forward pass in training"
         assert self._batch_statistics is not None
@@ -187,3 +219,7 @@ class BatchNorm:
         new_weight = self.num_batches_tracked[0].to(self.running_mean.dtype).reciprocal()
         for running, new in zip(self._averages, kept, strict=True):
             running.mul_(1.0 - new_weight).add_(new * new_weight)
+
+
+NORMS: dict[str, type[BatchNorm]] = {"batch_norm": BatchNorm}
+"""The norm layers by `NormSettings.kind`."""

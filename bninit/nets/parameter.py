@@ -1,4 +1,4 @@
-"""The trained tensors of a stack, with their gradients, in one stretch of memory each."""
+"""Memory of a stack: trained tensors and gradients in one stretch each, and kept workspaces."""
 
 from __future__ import annotations
 
@@ -90,3 +90,30 @@ class Parameters(Sequence[Parameter]):
     def __getitem__(self, place: slice) -> list[Parameter]: ...
     def __getitem__(self, place: int | slice) -> Parameter | list[Parameter]:
         return self._parameters[place]
+
+
+class Workspace:
+    """Tensors that are written anew at each step, kept from step to step.
+
+    One tensor for each name and shape, so that a step allocates nothing and a captured step
+    finds its tensors where they were.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], *, like: Tensor, keep: bool) -> Tensor:
+        """Returns an uninitialised contiguous tensor, the same one for the same name and shape.
+
+        Args:
+            name: Its use in the layer.
+            shape: Its shape.
+            like: Gives dtype and device.
+            keep: False for a fresh tensor that is not kept (outside training).
+        """
+        if not keep:
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
+        key = (name, shape)
+        if key not in self._kept:
+            self._kept[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return self._kept[key]

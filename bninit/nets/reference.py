@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
-from bninit.nets.norm import EMA
+from bninit.nets.norm import NORMS
 
 
 def build_sequential(
@@ -32,24 +32,11 @@ def build_sequential(
     modules: list[nn.Module] = []
     for kind, layer in architecture.kinds():
         if kind == "linear":
-            modules.append(
-                nn.Linear(
-                    widths[layer - 1],
-                    widths[layer],
-                    bias=architecture.has_bias(layer),
-                    dtype=dtype,
-                )
-            )
+            has_bias = architecture.has_bias(layer)
+            modules.append(nn.Linear(widths[layer - 1], widths[layer], bias=has_bias, dtype=dtype))
         elif kind == "norm":
-            modules.append(
-                nn.BatchNorm1d(
-                    widths[layer],
-                    eps=architecture.eps,
-                    momentum=architecture.momentum if architecture.running == EMA else None,
-                    affine=architecture.affine,
-                    dtype=dtype,
-                )
-            )
+            norm = architecture.norm
+            modules.append(NORMS[norm.kind].module(norm, widths[layer], dtype=dtype))
         else:
             modules.append(ACTIVATIONS[architecture.activation].module())
     return nn.Sequential(*modules)

@@ -17,7 +17,7 @@ from bninit.fields import (
     without_nulls,
 )
 from bninit.nets.activations import ACTIVATIONS
-from bninit.nets.initialisers import ALIASES, SCHEMES
+from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, PARAMETERS, SCHEMES
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Value = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -28,6 +28,8 @@ class NormSettings(Section):
     """Batch normalization: its place in the network, and its running statistics."""
 
     naming_key: ClassVar[str | None] = "placement"
+    kind: ClassVar[str] = "batch_norm"
+    """A key of `bninit.nets.norm.NORMS`."""
 
     placement: Annotated[Literal["none", "pre", "post"], OneOf("a placement")] = Field(
         default="none",
@@ -55,16 +57,6 @@ class NormSettings(Section):
     )
 
 
-BIAS_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "zeros": (),
-    "constant": ("value",),
-    "normal": ("std",),
-    "uniform": ("limit",),
-    "torch_default": (),
-}
-"""The parameter that each scheme for biases needs."""
-
-
 class BiasSettings(Section):
     """Initial biases of the linear layers."""
 
@@ -87,16 +79,13 @@ class BiasSettings(Section):
 
     @model_validator(mode="after")
     def _parameters_fit(self) -> BiasSettings:
-        needs = BIAS_PARAMETERS[self.scheme]
+        needs = BIAS_SCHEMES[self.scheme].needs
         parameters = {key: getattr(self, key) for key in ("value", "std", "limit")}
         faults = parameter_faults(
             parameters, naming_key="scheme", name=self.scheme, takes=needs, needs=needs
         )
         refuse(faults, section="bias")
         return self
-
-
-_INIT_PARAMETERS = ("gain", "std", "limit", "value", "truncated")
 
 
 class InitSettings(Section):
@@ -149,14 +138,14 @@ class InitSettings(Section):
     @model_validator(mode="after")
     def _parameters_fit(self) -> InitSettings:
         scheme = SCHEMES[self.scheme]
-        parameters = {key: getattr(self, key) for key in _INIT_PARAMETERS}
+        parameters = {key: getattr(self, key) for key in PARAMETERS}
         faults = parameter_faults(
             parameters,
             naming_key="scheme",
             name=self.scheme,
             takes=scheme.takes,
             needs=scheme.needs,
-            neutral={"gain": 1.0, "truncated": False},
+            neutral={key: value for key, value in PARAMETERS.items() if value is not None},
         )
         refuse(faults, section="init")
         return self
@@ -165,7 +154,7 @@ class InitSettings(Section):
         """Return the keys that this scheme takes."""
         taken = SCHEMES[self.scheme].takes
         keys = super().applicable_keys()
-        return [key for key in keys if key in taken or key not in _INIT_PARAMETERS]
+        return [key for key in keys if key in taken or key not in PARAMETERS]
 
 
 def _alias_faults(alias: str, data: dict[str, Any]) -> list[Fault]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
 from bninit.nets.layers import Elementwise, Layer, Linear
-from bninit.nets.norm import POPULATION, BatchNorm
+from bninit.nets.norm import NORMS, POPULATION, BatchNorm
 from bninit.nets.parameter import Parameters
 from bninit.nets.products import FULL
 
@@ -55,7 +55,14 @@ class StackedMLP:
                     precision=precision,
                 )
             elif kind == "norm":
-                layer = self._batch_norm(str(place), architecture.widths[number])
+                layer = NORMS[architecture.norm.kind](
+                    str(place),
+                    architecture.norm,
+                    num_replicas=self.num_replicas,
+                    num_features=architecture.widths[number],
+                    dtype=self.dtype,
+                    device=self.device,
+                )
             else:
                 layer = Elementwise(ACTIVATIONS[architecture.activation])
             self.layers.append(layer)
@@ -93,7 +100,7 @@ class StackedMLP:
     @property
     def needs_population_pass(self) -> bool:
         """Whether running statistics are to be collected before each evaluation."""
-        return self.architecture.running == POPULATION and bool(self.batch_norms)
+        return self.architecture.norm.running == POPULATION and bool(self.batch_norms)
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters and statistics under their names in ``nn.Sequential``, each (replica, ...)."""
@@ -143,19 +150,6 @@ class StackedMLP:
     @property
     def _linears(self) -> list[Linear]:
         return [layer for layer in self.layers if isinstance(layer, Linear)]
-
-    def _batch_norm(self, name: str, num_features: int) -> BatchNorm:
-        return BatchNorm(
-            name,
-            num_replicas=self.num_replicas,
-            num_features=num_features,
-            eps=self.architecture.eps,
-            momentum=self.architecture.momentum,
-            affine=self.architecture.affine,
-            running=self.architecture.running,
-            dtype=self.dtype,
-            device=self.device,
-        )
 
 
 def _check(

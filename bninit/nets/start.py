@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Unpack
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +21,13 @@ from bninit.nets.initialisers import (
     TRUNCATED_SD,
     TRUNCATION,
     Layer,
-    Parameters,
     Scheme,
     law_size,
     layer_law,
 )
 from bninit.nets.products import FULL
 from bninit.nets.reference import build_sequential
+from bninit.nets.settings import BiasSettings, InitSettings
 from bninit.nets.stack import StackedMLP
 
 Draws = Callable[[str, tuple[int, ...]], torch.Tensor]
@@ -36,69 +35,31 @@ Draws = Callable[[str, tuple[int, ...]], torch.Tensor]
 
 
 def draw_weight(
-    scheme: str,
-    *,
-    fan_in: int,
-    fan_out: int,
-    draws: Draws,
-    dtype: torch.dtype,
-    **parameters: Unpack[Parameters],
+    init: InitSettings, *, fan_in: int, fan_out: int, draws: Draws, dtype: torch.dtype
 ) -> torch.Tensor:
     """Draw the weight matrix of a linear layer.
 
-    Of `lsuv`, this is the orthogonal start; `bninit.nets.start.lsuv_scale` does the rest.
+    Of `lsuv`, this is the orthogonal start; `lsuv_scale` does the rest.
 
     Args:
-        scheme: A key of `SCHEMES`.
+        init: The scheme and its parameters.
         fan_in: Units that the layer reads.
         fan_out: Units of the layer.
         draws: The source of the raw draws; asked once, for the shape of the weight.
         dtype: Precision of the result.
-        **parameters: What the scheme takes of `Parameters`.
 
     Returns:
         The weight, shape (fan_out, fan_in), on the CPU.
-
-    Raises:
-        ValueError: The scheme is unknown, a parameter is missing, is not one of the scheme's, or
-            is out of range.
     """
-    row, layer = layer_law(SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, **parameters)
+    row, layer = layer_law(SCHEMES, init, fan_in=fan_in, fan_out=fan_out)
     return _draw(row, layer, (fan_out, fan_in), draws).to(dtype)
 
 
 def draw_bias(
-    scheme: str,
-    *,
-    fan_in: int,
-    fan_out: int,
-    draws: Draws,
-    dtype: torch.dtype,
-    std: float | None = None,
-    limit: float | None = None,
-    value: float | None = None,
+    bias: BiasSettings, *, fan_in: int, fan_out: int, draws: Draws, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Draw the biases of a linear layer.
-
-    Args:
-        scheme: A key of `BIAS_SCHEMES`.
-        fan_in: Units that the layer reads; of use to `torch_default` alone.
-        fan_out: Units of the layer.
-        draws: The source of the raw draws, another one than the weight's.
-        dtype: Precision of the result.
-        std: Standard deviation of `normal`.
-        limit: Largest absolute value of `uniform`.
-        value: The value of `constant`.
-
-    Returns:
-        The biases, shape (fan_out,), on the CPU.
-
-    Raises:
-        ValueError: As `draw_weight`.
-    """
-    row, layer = layer_law(
-        BIAS_SCHEMES, scheme, fan_in=fan_in, fan_out=fan_out, std=std, limit=limit, value=value
-    )
+    """Draw the biases of a linear layer, (fan_out,); as `draw_weight`, with draws of their own."""
+    row, layer = layer_law(BIAS_SCHEMES, bias, fan_in=fan_in, fan_out=fan_out)
     return _draw(row, layer, (fan_out,), draws).to(dtype)
 
 
@@ -228,23 +189,6 @@ LSUV_BATCH = 512
 """Training examples on which `lsuv` measures, the first ones of the training set."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Initialisation:
-    """How the linear layers of one network start.
-
-    Attributes:
-        scheme: A key of `bninit.nets.initialisers.SCHEMES`.
-        parameters: What the scheme takes.
-        bias_scheme: A key of `bninit.nets.initialisers.BIAS_SCHEMES`.
-        bias_parameters: What that one takes.
-    """
-
-    scheme: str = "he_normal"
-    parameters: Parameters = field(default_factory=Parameters)
-    bias_scheme: str = "zeros"
-    bias_parameters: dict[str, float] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Start:
     """One network's weights and biases before training.
@@ -260,7 +204,7 @@ class Start:
 
 def draw_start(
     architecture: Architecture,
-    initialisation: Initialisation,
+    init: InitSettings,
     *,
     weight_draws: Callable[[int], Draws],
     bias_draws: Callable[[int], Draws],
@@ -271,7 +215,7 @@ def draw_start(
 
     Args:
         architecture: The shape.
-        initialisation: The laws.
+        init: The laws.
         weight_draws: From a 1-based layer to the source of its weights' raw draws.
         bias_draws: The same for its biases.
         dtype: Of the result.
@@ -280,31 +224,15 @@ def draw_start(
     weights: list[Tensor] = []
     biases: list[Tensor | None] = []
     for layer, (fan_in, fan_out) in enumerate(architecture.fans(), start=1):
-        weights.append(
-            draw_weight(
-                initialisation.scheme,
-                fan_in=fan_in,
-                fan_out=fan_out,
-                draws=weight_draws(layer),
-                dtype=dtype,
-                **initialisation.parameters,
-            )
-        )
+        weight, bias = weight_draws(layer), bias_draws(layer)
+        weights.append(draw_weight(init, fan_in=fan_in, fan_out=fan_out, draws=weight, dtype=dtype))
         biases.append(
-            draw_bias(
-                initialisation.bias_scheme,
-                fan_in=fan_in,
-                fan_out=fan_out,
-                draws=bias_draws(layer),
-                dtype=dtype,
-                **initialisation.bias_parameters,
-            )
+            draw_bias(init.bias, fan_in=fan_in, fan_out=fan_out, draws=bias, dtype=dtype)
             if architecture.has_bias(layer)
             else None
         )
-    if initialisation.scheme == "lsuv":
-        gain = initialisation.parameters.get("gain", 1.0)
-        weights = _lsuv(architecture, weights, biases, examples=examples.to(dtype), gain=gain)
+    if init.scheme == "lsuv":
+        weights = _lsuv(architecture, weights, biases, examples=examples.to(dtype), gain=init.gain)
     return Start(weights, biases)
 
 

@@ -32,7 +32,6 @@ from bninit.nets.initialisers import SCHEMES
 from bninit.show import words as text
 from bninit.show.words import plural
 from bninit.store.names import run_folder
-from bninit.store.networks import architecture_of
 
 _GAP = 2
 """Columns between two columns of a table."""
@@ -284,7 +283,7 @@ def print_plan(config: Config, *, runs_dir: Path, console: Console | None = None
 
     say("# the config, every key resolved")
     say(config_to_yaml(config))
-    console.print(parameter_table(parameter_rows(architecture_of(config))))
+    console.print(parameter_table(parameter_rows(config.architecture)))
     scheme = SCHEMES[config.model.init.scheme]
     say()
     say(f"weights start as {scheme.name}: {scheme.law} ({scheme.source})")

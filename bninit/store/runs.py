@@ -317,13 +317,12 @@ class Run:
             StoreError: The run is not finished, or a file is missing or damaged.
         """
         from bninit.nets.reference import load_sequential
-        from bninit.store.networks import architecture_of, dtype_of
         from bninit.store.tensors import decode_tensors, to_torch
 
         arrays, _ = self._read(names.FINAL, decode_tensors)
         try:
             return load_sequential(
-                architecture_of(self.config), to_torch(arrays), dtype=dtype_of(self.config)
+                self.config.architecture, to_torch(arrays), dtype=self.config.train.dtype
             )
         except RuntimeError as error:
             what = f"its tensors do not fit the config: {error}"

@@ -269,7 +269,7 @@ class RunWriter:
         self._checkpoint = None if found.checkpoint is None else found.checkpoint.checkpoint
         self._rows = list(found.rows)
         self._text = encode_metrics(self._rows)
-        dtype = "float64" if self._config.train.precision == "float64" else "float32"
+        dtype = self._config.train.number
         self._losses: Losses = np.empty(0, dtype) if found.losses is None else found.losses
         if found.summary is not None:
             self._settle(found.summary)

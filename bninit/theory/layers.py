@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bninit.nets.architecture import POST, PRE
+from bninit.nets.settings import NormSettings
 from bninit.theory.gaussian import (
     Floats,
     Function,
@@ -89,55 +90,6 @@ def activate(function: Function, signal: Signal) -> Signal:
     return Signal(mean, kernel(function, mean=signal.mean, covariance=covariance))
 
 
-def normalize(signal: Signal, *, eps: float) -> Normalized:
-    """Batch norm of Gaussian pre-activations, with gamma 1 and beta 0.
-
-    A unit's variance over the batch differs from unit to unit where the batch varies in few
-    directions. Second moments and the mean of 1 / variance are exact all the same: with the
-    eigenvalues l_i of the centred covariance, E[1 / (s^2 + eps)] is the integral over t > 0 of
-    exp(-t eps) prod_i (1 + 2 t l_i / B)^(-1/2), and each eigenvector's share of the output has
-    another factor l_i / (1 + 2 t l_i / B) in it (Yang et al. 2019, arXiv:1902.08129, section 3.1).
-    Infinite where fewer than three eigenvalues are above 0 and eps is too small to matter.
-    """
-    size = len(signal.mean)
-    centred_mean = signal.mean - signal.mean.mean()
-    square = float(centred_mean @ centred_mean)
-    own = float(np.trace(centre(signal.covariance)))
-    if own <= _ROUNDING * size * signal.mean_square:
-        # Every unit is the same up to a constant: there is nothing to average over.
-        inverse = 1 / (square / size + eps)
-        mean = centred_mean * np.sqrt(inverse)
-        return Normalized(Signal(mean, np.outer(mean, mean)), inverse)
-    values, vectors = np.linalg.eigh(centre(signal.second))
-    values = np.where(values > _ROUNDING * values[-1], values, 0.0)
-    t, step = _times(values.sum() / size + eps)
-    stretched = 1 + 2 * np.outer(t, values) / size
-    density = step * np.exp(-t * eps - np.log(stretched).sum(axis=1) / 2)
-    inverse = float(density.sum())
-    shares = density @ (values / stretched)
-    second = (vectors * shares) @ vectors.T
-    return Normalized(Signal(centred_mean * np.sqrt(inverse), second), inverse)
-
-
-def back_through_norm(gradient: Floats, *, normalized: Normalized, along: float) -> Floats:
-    """Second moments of the gradient before batch norm, from those after it.
-
-    Of the gradient, batch norm takes off what is constant over the batch and what lies along its
-    own output u, and divides by the standard deviation. The trace is exact where standard deviation
-    and u are independent; between examples, the second part comes off as it lies in u.
-
-    Args:
-        gradient: (example, example).
-        normalized: What batch norm did.
-        along: E[(u . gradient)^2], summed over the batch.
-    """
-    second = normalized.out.second
-    trace = float(np.trace(second))
-    taken = second * (along / (len(gradient) * trace)) if trace > 0 else 0.0
-    found: Floats = normalized.inverse_variance * centre(gradient - taken)
-    return found
-
-
 def centre(matrix: Floats) -> Floats:
     """Second moments of signals of which each unit's mean over the batch is taken off."""
     rows = matrix - matrix.mean(axis=0)
@@ -150,6 +102,65 @@ def _times(scale: float) -> tuple[Floats, Floats]:
     logs = np.linspace(-30.0, 30.0, 481)
     t = np.exp(logs) / scale
     return t, t * (logs[1] - logs[0])
+
+
+class BatchNormTheory:
+    """What batch norm in training mode makes of signals and gradients; gamma is 1, beta 0."""
+
+    @staticmethod
+    def normalize(signal: Signal, settings: NormSettings) -> Normalized:
+        """Batch norm of Gaussian pre-activations, with gamma 1 and beta 0.
+
+        A unit's variance over the batch differs from unit to unit where the batch varies in few
+        directions. Second moments and the mean of 1 / variance are exact all the same: with the
+        eigenvalues l_i of the centred covariance, E[1 / (s^2 + eps)] is the integral over t > 0 of
+        exp(-t eps) prod_i (1 + 2 t l_i / B)^(-1/2), and each eigenvector's share of the output has
+        another factor l_i / (1 + 2 t l_i / B) in it (Yang et al. 2019, arXiv:1902.08129, section
+        3.1). Infinite where fewer than three eigenvalues are above 0 and eps is too small to
+        matter.
+        """
+        size, eps = len(signal.mean), settings.eps
+        centred_mean = signal.mean - signal.mean.mean()
+        square = float(centred_mean @ centred_mean)
+        own = float(np.trace(centre(signal.covariance)))
+        if own <= _ROUNDING * size * signal.mean_square:
+            # Every unit is the same up to a constant: there is nothing to average over.
+            inverse = 1 / (square / size + eps)
+            mean = centred_mean * np.sqrt(inverse)
+            return Normalized(Signal(mean, np.outer(mean, mean)), inverse)
+        values, vectors = np.linalg.eigh(centre(signal.second))
+        values = np.where(values > _ROUNDING * values[-1], values, 0.0)
+        t, step = _times(values.sum() / size + eps)
+        stretched = 1 + 2 * np.outer(t, values) / size
+        density = step * np.exp(-t * eps - np.log(stretched).sum(axis=1) / 2)
+        inverse = float(density.sum())
+        shares = density @ (values / stretched)
+        second = (vectors * shares) @ vectors.T
+        return Normalized(Signal(centred_mean * np.sqrt(inverse), second), inverse)
+
+    @staticmethod
+    def back(gradient: Floats, *, normalized: Normalized, along: float) -> Floats:
+        """Second moments of the gradient before batch norm, from those after it.
+
+        Of the gradient, batch norm takes off what is constant over the batch and what lies along
+        its own output u, and divides by the standard deviation. The trace is exact where standard
+        deviation and u are independent; between examples, the second part comes off as it lies in
+        u.
+
+        Args:
+            gradient: (example, example).
+            normalized: What batch norm did.
+            along: E[(u . gradient)^2], summed over the batch.
+        """
+        second = normalized.out.second
+        trace = float(np.trace(second))
+        taken = second * (along / (len(gradient) * trace)) if trace > 0 else 0.0
+        found: Floats = normalized.inverse_variance * centre(gradient - taken)
+        return found
+
+
+NORM_THEORIES: dict[str, type[BatchNormTheory]] = {"batch_norm": BatchNormTheory}
+"""The theory of each kind of normalization, by `NormSettings.kind`."""
 
 
 NUM_KINDS = 12
@@ -178,24 +189,18 @@ class Kind:
     along: Floats | None
 
 
-def hidden_kinds(function: Function, linear: Signal, *, placement: str, eps: float) -> list[Kind]:
-    """Passes the linear output of a hidden layer on.
-
-    Args:
-        function: The activation.
-        linear: Gaussian pre-activations.
-        placement: Of batch norm.
-        eps: Of batch norm.
-    """
-    if placement == PRE:
-        normalized = normalize(linear, eps=eps)
+def hidden_kinds(function: Function, linear: Signal, norm: NormSettings) -> list[Kind]:
+    """Passes the linear output of a hidden layer, Gaussian pre-activations, on."""
+    normalize = NORM_THEORIES[norm.kind].normalize
+    if norm.placement == PRE:
+        normalized = normalize(linear, norm)
         return [_kind(function, normalized.out, normalized=normalized)]
-    if placement != POST:
+    if norm.placement != POST:
         return [_kind(function, linear)]
     kinds = []
     for probability, units in _by_common_part(linear):
         kind = _kind(function, units, probability=probability)
-        kinds.append(replace(kind, normalized=normalize(kind.activation, eps=eps)))
+        kinds.append(replace(kind, normalized=normalize(kind.activation, norm)))
     return kinds
 
 
@@ -221,13 +226,14 @@ def norm_of(kinds: Sequence[Kind]) -> Signal | None:
     return _average(kinds, found) if found else None
 
 
-def back(kinds: Sequence[Kind], gradient: Floats, *, placement: str) -> Floats:
+def back(kinds: Sequence[Kind], gradient: Floats, norm: NormSettings) -> Floats:
     """Second moments of the gradient at the linear output, from those at the layer's output."""
+    back_through_norm = NORM_THEORIES[norm.kind].back
     found = np.zeros_like(gradient)
     for kind in kinds:
         if kind.normalized is None:
             before = kind.slopes * gradient
-        elif placement == PRE:
+        elif norm.placement == PRE:
             assert kind.along is not None
             before = back_through_norm(
                 kind.slopes * gradient,

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import optimize
 
 from bninit.nets.architecture import NONE, PRE
-from bninit.theory.gaussian import Floats, function_of, gaussian_mean, pair_means
+from bninit.theory.gaussian import Floats, function_of, gaussian_mean
 
 _LARGEST = 1e12
 _NUM_TRIED = 70
@@ -166,18 +166,6 @@ def depth_scale(factor: float) -> float:
         return 0.0
     log = math.log(factor)
     return math.inf if abs(log) < _CLOSE else 1 / abs(log)
-
-
-def correlation_after(
-    activation: str, correlation: float, *, q: float, weight: float, bias: float = 0.0
-) -> float:
-    """The correlation of two inputs' pre-activations one layer on, at a fixed q.
-
-    c' = (weight E[f(u_1) f(u_2)] + bias) / q (Poole et al. 2016, eq. 5).
-    """
-    covariance = q * np.array([[1.0, correlation], [correlation, 1.0]])
-    both = pair_means(function_of(activation).value, mean=np.zeros(2), covariance=covariance)
-    return float((weight * both[0, 1] + bias) / q)
 
 
 def critical_weight(activation: str, *, bias: float = 0.0) -> float | None:

@@ -143,11 +143,7 @@ def _forward(
         if number < len(laws):
             # Deep layers settle: what was worked out for an equal one holds again.
             settled = passed and _is_settled(passed[-1].linear, out)
-            kinds = (
-                passed[-1].kinds
-                if settled
-                else hidden_kinds(function, out, placement=placement, eps=architecture.eps)
-            )
+            kinds = passed[-1].kinds if settled else hidden_kinds(function, out, architecture.norm)
         passed.append(_Forward(read=read, weight_variance=variance, linear=out, kinds=kinds))
         read = passed_on(kinds, placement=placement) if kinds else read
     return passed
@@ -169,7 +165,7 @@ def _backward(
             # and that is 0 for the softmax's, so that nothing comes from it further down either.
             above = laws[place + 1]
             gradient = above.fan_out * passed[place + 1].weight_variance * gradient
-            gradient = back(here.kinds, gradient, placement=architecture.placement)
+            gradient = back(here.kinds, gradient, architecture.norm)
         norm = norm_of(here.kinds)
         found.append(
             LayerPrediction(

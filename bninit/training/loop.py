@@ -18,7 +18,7 @@ from bninit.nets.stack import StackedMLP
 from bninit.nets.start import draw_start, stack
 from bninit.training.evaluation import collect_population_statistics, evaluate
 from bninit.training.optimisers import Optimiser, build_optimiser, learning_rate, load_optimiser
-from bninit.training.plan import ReplicaPlan, TrainSettings
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.probing import Prober, Unprobed
 from bninit.training.records import (
     Checkpoint,
@@ -48,36 +48,36 @@ class Session:
         steps: Makes the steps of the networks that are in the stack.
     """
 
-    def __init__(self, settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> None:
-        self.settings = settings
-        self.plans = list(plans)
+    def __init__(self, plan: StackPlan, replicas: Sequence[ReplicaPlan], data: Data) -> None:
+        self.plan, self.train = plan, plan.train
+        self.replicas = list(replicas)
         self.data = data
-        if settings.batch_size > data.train_x.size(0):
-            raise ValueError(f"a batch of {settings.batch_size} is more than the training set")
-        self.places = list(range(len(plans)))
-        checkpoints = [plan.checkpoint for plan in plans if plan.checkpoint is not None]
-        if len({c.place for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(plans)):
+        if self.train.batch_size > data.train_x.size(0):
+            raise ValueError(f"a batch of {self.train.batch_size} is more than the training set")
+        self.places = list(range(len(replicas)))
+        checkpoints = [one.checkpoint for one in replicas if one.checkpoint is not None]
+        if len({c.place for c in checkpoints}) > 1 or len(checkpoints) not in (0, len(replicas)):
             raise ValueError("the networks of a stack have finished different numbers of epochs")
         self.epoch = checkpoints[0].epoch if checkpoints else 0
         self.step = checkpoints[0].step if checkpoints else 0
-        self.seconds = [c.seconds for c in checkpoints] or [0.0] * len(plans)
+        self.seconds = [c.seconds for c in checkpoints] or [0.0] * len(replicas)
         self.begun: npt.NDArray[np.floating] = (
-            np.stack([c.begun for c in checkpoints]) if checkpoints else np.empty((len(plans), 0))
+            np.stack([c.begun for c in checkpoints])
+            if checkpoints
+            else np.empty((len(replicas), 0))
         )
         self.network = self._start()
-        self.optimiser = build_optimiser(self.network.parameters, settings.optimiser)
+        self.optimiser = build_optimiser(self.network.parameters, plan.optim)
         if checkpoints:
             self.network.load([c.network for c in checkpoints])
             load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self.prober: Prober | Unprobed = Unprobed()
-        if settings.probes is not None:
+        if plan.probes.enabled:
             self.prober = Prober(
-                settings.probes,
+                plan.probes,
+                train=self.train,
                 network=self.network,
                 data=data,
-                batch_size=settings.batch_size,
-                last_batch=settings.last_batch,
-                num_epochs=settings.epochs,
                 states=[c.probes for c in checkpoints],
             )
         self._warm_up()
@@ -93,11 +93,7 @@ class Session:
             The loss of each step of the epoch that is done, (replica, step).
         """
         self.lr = self._learning_rate(self.epoch + 1)
-        order = epoch_order(
-            [plan.seed for plan in self.plans],
-            epoch=self.epoch + 1,
-            num_examples=self.data.train_x.size(0),
-        )
+        order = self._order()
         first = self.begun.shape[1]
         steps = self.steps
         steps.begin(order, lr=self.lr, first=first)
@@ -134,16 +130,16 @@ class Session:
     ) -> EpochRecord:
         """Evaluates, and tells what each network did."""
         if losses is None:
-            losses = np.empty((len(self.plans), 0))
+            losses = np.empty((len(self.replicas), 0))
         self._count_seconds(stack_seconds)
         if self.network.needs_population_pass:
             collect_population_statistics(
-                self.network, self.data.train_x, batch_size=self.settings.batch_size
+                self.network, self.data.train_x, batch_size=self.train.batch_size
             )
         self.prober.at_epoch(
             self.epoch,
             next_batch=self._next_batch,
-            learning_rate=self._learning_rate(min(self.epoch + 1, self.settings.epochs)),
+            learning_rate=self._learning_rate(min(self.epoch + 1, self.train.epochs)),
         )
         num_val = self.data.val_y.numel()
         train = evaluate(self.network, self.data.train_x[:num_val], self.data.train_y[:num_val])
@@ -171,21 +167,21 @@ class Session:
             return
         stay = [i for i, stays in enumerate(which) if stays]
         checkpoints = [self._checkpoint(i) for i in stay]
-        self.plans = [self.plans[i] for i in stay]
+        self.replicas = [self.replicas[i] for i in stay]
         self.places = [self.places[i] for i in stay]
         self.seconds = [self.seconds[i] for i in stay]
         self.begun = self.begun[stay]
         if not stay:
             return
         self.network = self.network.select(stay)
-        self.optimiser = build_optimiser(self.network.parameters, self.settings.optimiser)
+        self.optimiser = build_optimiser(self.network.parameters, self.plan.optim)
         load_optimiser(self.optimiser, [c.optimiser for c in checkpoints])
         self.prober.keep(self.network, stay)
         self.steps = self._program(self.network, self.optimiser)
 
     def finish(self) -> Iterator[FinalRecord]:
         """Evaluates once on the whole training set, and on the test set."""
-        if not self.plans:
+        if not self.replicas:
             return
         train = evaluate(self.network, self.data.train_x, self.data.train_y)
         test = evaluate(self.network, self.data.test_x, self.data.test_y)
@@ -193,39 +189,38 @@ class Session:
             yield FinalRecord(replica=place, train=train_figures, test=test_figures)
 
     def _start(self) -> StackedMLP:
-        settings = self.settings
+        plan = self.plan
         return stack(
-            settings.architecture,
+            plan.architecture,
             [
                 draw_start(
-                    settings.architecture,
-                    plan.initialisation,
-                    weight_draws=partial(weight_draws, plan.seed),
-                    bias_draws=partial(bias_draws, plan.seed),
-                    dtype=settings.dtype,
+                    plan.architecture,
+                    replica.init,
+                    weight_draws=partial(weight_draws, replica.seed),
+                    bias_draws=partial(bias_draws, replica.seed),
+                    dtype=self.train.dtype,
                     examples=self.data.train_x[:1024].cpu(),
                 )
-                for plan in self.plans
+                for replica in self.replicas
             ],
-            device=settings.device,
-            precision=settings.precision,
+            device=plan.device,
+            precision=self.train.products,
         )
+
+    def _order(self) -> Tensor:
+        seeds = [replica.seed for replica in self.replicas]
+        return epoch_order(seeds, epoch=self.epoch + 1, num_examples=self.data.train_x.size(0))
 
     def _next_batch(self) -> Tensor:
         """The examples of the first step of the next epoch, (replica, batch)."""
-        order = epoch_order(
-            [plan.seed for plan in self.plans],
-            epoch=self.epoch + 1,
-            num_examples=self.data.train_x.size(0),
-        )
-        return order[:, : self.settings.batch_size].to(self.settings.device)
+        return self._order()[:, : self.train.batch_size].to(self.plan.device)
 
     def _warm_up(self) -> None:
         """Steps with a copy of the stack once, so that no epoch's time has first calls in it."""
-        scratch = self.network.select(range(len(self.plans)))
-        optimiser = build_optimiser(scratch.parameters, self.settings.optimiser)
+        scratch = self.network.select(range(len(self.replicas)))
+        optimiser = build_optimiser(scratch.parameters, self.plan.optim)
         steps = self._program(scratch, optimiser, capture=False)
-        order = torch.arange(self.data.train_x.size(0)).expand(len(self.plans), -1)
+        order = torch.arange(self.data.train_x.size(0)).expand(len(self.replicas), -1)
         with torch.no_grad():
             for first in {0, steps.num_steps - 1}:
                 steps.begin(order, lr=0.0, first=first)
@@ -237,21 +232,16 @@ class Session:
             optimiser,
             self.data.train_x,
             self.data.train_y,
-            batch_size=self.settings.batch_size,
-            last_batch=self.settings.last_batch,
+            batch_size=self.train.batch_size,
+            last_batch=self.train.last_batch,
             capture=capture,
         )
 
     def _count_seconds(self, stack_seconds: float) -> None:
-        self.seconds = [seconds + stack_seconds / len(self.plans) for seconds in self.seconds]
+        self.seconds = [seconds + stack_seconds / len(self.replicas) for seconds in self.seconds]
 
     def _learning_rate(self, epoch: int) -> float:
-        return learning_rate(
-            self.settings.schedule,
-            base_lr=self.settings.lr,
-            epoch=epoch,
-            num_epochs=self.settings.epochs,
-        )
+        return learning_rate(self.plan.optim, epoch=epoch, num_epochs=self.train.epochs)
 
     def _metrics(
         self, i: int, losses: npt.NDArray[np.floating], train: EvalResult, val: EvalResult
@@ -287,8 +277,8 @@ class Session:
 
 
 def train_stack(
-    settings: TrainSettings,
-    plans: Sequence[ReplicaPlan],
+    plan: StackPlan,
+    replicas: Sequence[ReplicaPlan],
     data: Data,
     *,
     stop: Callable[[], bool] = never,
@@ -299,9 +289,9 @@ def train_stack(
     nothing of the others changes by it.
 
     Args:
-        settings: What they have in common.
-        plans: At least one network; all have finished the same number of epochs, and of steps.
-        data: On the device and in the dtype of the settings.
+        plan: What they have in common.
+        replicas: At least one network; all have finished the same number of epochs, and of steps.
+        data: On the device and in the dtype of the plan.
         stop: Asked after each step, each epoch and before the end; True ends the training there.
 
     Yields:
@@ -315,10 +305,10 @@ def train_stack(
         ValueError: The checkpoints are of different epochs or steps, or do not fit the
             architecture; or a batch is larger than the training set.
     """
-    training = Session(settings, plans, data)
-    if plans[0].checkpoint is None:
+    training = Session(plan, replicas, data)
+    if replicas[0].checkpoint is None:
         yield training.record(None, stack_seconds=0.0)
-    while training.epoch < settings.epochs and training.plans:
+    while training.epoch < plan.train.epochs and training.replicas:
         began = time.perf_counter()
         losses = training.run_epoch(stop=stop)
         stack_seconds = time.perf_counter() - began - training.prober.spent()
@@ -334,18 +324,18 @@ def train_stack(
 
 
 def seconds_per_step(
-    settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data, *, num_steps: int = 10
+    plan: StackPlan, replicas: Sequence[ReplicaPlan], data: Data, *, num_steps: int = 10
 ) -> float:
     """How long a step of a stack takes on this machine now: the median of a few, in seconds.
 
     Args:
-        settings: As in `train_stack`.
-        plans: As in `train_stack`.
+        plan: As in `train_stack`.
+        replicas: As in `train_stack`.
         data: As in `train_stack`, at least one batch of it.
         num_steps: Steps to time, at least 1.
     """
-    training = Session(settings, plans, data)
-    order = torch.arange(data.train_x.size(0)).expand(len(plans), -1)
+    training = Session(plan, replicas, data)
+    order = torch.arange(data.train_x.size(0)).expand(len(replicas), -1)
     times = []
     for _ in range(num_steps):
         training.steps.begin(order, lr=0.0)

@@ -1,95 +1,39 @@
-"""Learning-rate schedules, by epoch: each is one function and one entry in a dict."""
+"""Optimisers of a stack, and the learning rate by epoch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from bninit.nets.parameter import Parameters
+from bninit.training.settings import (
+    AdamSettings,
+    AdamWSettings,
+    ConstantSchedule,
+    CosineSchedule,
+    SGDSettings,
+    StepSchedule,
+)
+from bninit.training.settings import Optimiser as AnyOptimiser
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How the learning rate changes over a training.
-
-    Attributes:
-        name: A key of `SCHEDULES`.
-        step_epochs: Of ``step``: epochs between two reductions.
-        factor: Of ``step``: what the rate is multiplied with.
-        min_lr: Of ``cosine``: the rate that it would reach after the last epoch.
-    """
-
-    name: str = "constant"
-    step_epochs: int | None = None
-    factor: float = 0.1
-    min_lr: float = 0.0
-
-
-def learning_rate(schedule: Schedule, *, base_lr: float, epoch: int, num_epochs: int) -> float:
-    """The rate of an epoch.
-
-    Args:
-        schedule: The law.
-        base_lr: The rate of the first epoch.
-        epoch: From 1.
-        num_epochs: Epochs of the whole training.
-
-    Raises:
-        KeyError: The schedule is unknown.
-        ValueError: ``step`` without ``step_epochs``.
-    """
-    return SCHEDULES[schedule.name](schedule, base_lr, epoch - 1, num_epochs)
-
-
-def _constant(schedule: Schedule, base_lr: float, done: int, num_epochs: int) -> float:
-    return base_lr
-
-
-def _step(schedule: Schedule, base_lr: float, done: int, num_epochs: int) -> float:
-    """As ``torch.optim.lr_scheduler.StepLR``, stepped once an epoch."""
-    if schedule.step_epochs is None:
-        raise ValueError("schedule step needs step_epochs")
-    return base_lr * schedule.factor ** (done // schedule.step_epochs)
-
-
-def _cosine(schedule: Schedule, base_lr: float, done: int, num_epochs: int) -> float:
-    """Loshchilov & Hutter 2017, eq. 5, without restarts (arXiv:1608.03983)."""
-    share = 0.5 * (1.0 + math.cos(math.pi * done / num_epochs))
-    return schedule.min_lr + (base_lr - schedule.min_lr) * share
-
-
-SCHEDULES: dict[str, Callable[[Schedule, float, int, int], float]] = {
-    "constant": _constant,
-    "step": _step,
-    "cosine": _cosine,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimiserSettings:
-    """Which optimiser, and its constants but for the learning rate.
-
-    Attributes:
-        name: ``sgd``, ``adam`` or ``adamw``.
-        momentum: Of ``sgd``.
-        nesterov: Of ``sgd``.
-        weight_decay: L2 in ``sgd`` and ``adam``, decoupled in ``adamw``; on every parameter,
-            gamma, beta and biases included, as in ``torch.optim``.
-        betas: Of ``adam`` and ``adamw``.
-        eps: Of ``adam`` and ``adamw``.
-    """
-
-    name: str = "sgd"
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+def learning_rate(optim: AnyOptimiser, *, epoch: int, num_epochs: int) -> float:
+    """The rate of an epoch, from 1, of a training of so many."""
+    base, done = optim.lr, epoch - 1
+    match optim.schedule:
+        case ConstantSchedule():
+            return base
+        case StepSchedule(step_epochs=step_epochs, factor=factor):
+            # As torch.optim.lr_scheduler.StepLR, stepped once an epoch.
+            return base * factor ** (done // step_epochs)
+        case CosineSchedule(min_lr=min_lr):
+            # Loshchilov & Hutter 2017, eq. 5, without restarts (arXiv:1608.03983).
+            share = 0.5 * (1.0 + math.cos(math.pi * done / num_epochs))
+            return min_lr + (base - min_lr) * share
 
 
 class Optimiser(Protocol):
@@ -112,7 +56,7 @@ class Optimiser(Protocol):
 class SGD:
     """Stochastic gradient descent with momentum, as ``torch.optim.SGD``, dampening 0."""
 
-    def __init__(self, parameters: Parameters, settings: OptimiserSettings) -> None:
+    def __init__(self, parameters: Parameters, settings: SGDSettings) -> None:
         self._settings = settings
         self._parameters = parameters
         self._buffer, self._momenta = parameters.flat()
@@ -149,7 +93,7 @@ class Adam:
     As ``torch.optim.Adam`` and ``torch.optim.AdamW``, without amsgrad.
     """
 
-    def __init__(self, parameters: Parameters, settings: OptimiserSettings) -> None:
+    def __init__(self, parameters: Parameters, settings: AdamSettings | AdamWSettings) -> None:
         self._settings = settings
         self._parameters = parameters
         self._function = torch._fused_adamw_ if settings.name == "adamw" else torch._fused_adam_
@@ -195,14 +139,14 @@ class Adam:
         self._count.copy_(self._counts[0])
 
 
-OPTIMISERS: dict[str, Callable[[Parameters, OptimiserSettings], Optimiser]] = {
+OPTIMISERS: dict[str, Callable[[Parameters, Any], Optimiser]] = {
     "sgd": SGD,
     "adam": Adam,
     "adamw": Adam,
 }
 
 
-def build_optimiser(parameters: Parameters, settings: OptimiserSettings) -> Optimiser:
+def build_optimiser(parameters: Parameters, settings: AnyOptimiser) -> Optimiser:
     """The optimiser of a stack's parameters, before its first step."""
     return OPTIMISERS[settings.name](parameters, settings)
 

@@ -1,4 +1,4 @@
-"""What a training is to do, in plain values."""
+"""Plan of a stack's training: what its networks share, and each network of it."""
 
 from __future__ import annotations
 
@@ -7,44 +7,28 @@ from dataclasses import dataclass, field
 import torch
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.products import FULL
-from bninit.nets.start import Initialisation
-from bninit.training.optimisers import OptimiserSettings, Schedule
-from bninit.training.probing import ProbeSettings
+from bninit.nets.settings import InitSettings
 from bninit.training.records import Checkpoint
-from bninit.training.steps import DROP
+from bninit.training.settings import Optimiser, ProbeSettings, SGDSettings, TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings:
+class StackPlan:
     """What the networks of a stack have in common.
 
     Attributes:
         architecture: Their shape.
-        optimiser: Its constants.
-        lr: Learning rate at the start.
-        schedule: How it changes.
-        epochs: Epochs of the whole training.
-        batch_size: Examples of a step.
-        last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
-        dtype: Of parameters, signals and data.
-        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
+        optim: Optimiser, learning rate and schedule.
+        train: Epochs, batches and precision; its seeds and device are not looked at.
+        probes: What is read inside the networks, which changes nothing in them.
         device: Where all of it is.
-        probes: What is read inside the networks on the way, which changes nothing in them; None
-            for nothing.
     """
 
     architecture: Architecture
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
-    lr: float = 0.1
-    schedule: Schedule = field(default_factory=Schedule)
-    epochs: int = 10
-    batch_size: int = 128
-    last_batch: str = DROP
-    dtype: torch.dtype = torch.float32
-    precision: str = FULL
+    optim: Optimiser = field(default_factory=SGDSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    probes: ProbeSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +37,10 @@ class ReplicaPlan:
 
     Attributes:
         seed: Names its random streams.
-        initialisation: How it starts.
-        checkpoint: Where it goes on; None for the beginning.
+        init: Its initial values.
+        checkpoint: Where it resumes; None for the beginning.
     """
 
     seed: int
-    initialisation: Initialisation
+    init: InitSettings = field(default_factory=InitSettings)
     checkpoint: Checkpoint | None = None

@@ -229,6 +229,3 @@ PROBES: dict[str, Probe] = {
     "batch_norm": batch_norm,
     "landscape": landscape,
 }
-
-DEFAULT_GROUPS = ("signals", "gradients", "units", "batch_norm")
-"""Those that take little beside the training."""

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.nets.stack import StackedMLP
-from bninit.training.probes import DEFAULT_GROUPS, PROBES
+from bninit.training.probes import PROBES
 from bninit.training.readings import ProbeContext
 from bninit.training.records import LayerRows, RowKey
 from bninit.training.running_averages import RunningAverages
+from bninit.training.settings import ProbeSettings, TrainSettings
 from bninit.training.steps import num_steps
 
 EVERY_EPOCH = 100
@@ -62,24 +63,6 @@ def is_probed_epoch(epoch: int, *, num_epochs: int) -> bool:
 _MEMORY, _SHADOW, _ROWS = "memory/", "shadow/", "rows/"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProbeSettings:
-    """What is read inside the networks, and when.
-
-    Attributes:
-        groups: Keys of `bninit.training.probes.PROBES`.
-        batch_size: Examples of the probe batch, the first of the training set.
-        steps_per_doubling: Moments within the training from a step to twice that step; 0 for
-            none but the epochs' ends.
-        units: Units of each layer that are followed one by one.
-    """
-
-    groups: tuple[str, ...] = DEFAULT_GROUPS
-    batch_size: int = 128
-    steps_per_doubling: int = 1
-    units: int = 3
-
-
 class Unprobed:
     """Stands in for a `Prober` where no probes are taken."""
 
@@ -119,11 +102,9 @@ class Prober:
 
     Args:
         settings: What is read, and when.
+        train: Epochs and batches of the training.
         network: The stack, before its first step or with what its checkpoint holds.
         data: What it is trained on.
-        batch_size: Examples of a training step.
-        last_batch: As in `bninit.training.steps.num_steps`.
-        num_epochs: Of the whole training.
         states: What each network's checkpoint holds; none for the beginning.
 
     Raises:
@@ -134,26 +115,23 @@ class Prober:
         self,
         settings: ProbeSettings,
         *,
+        train: TrainSettings,
         network: StackedMLP,
         data: Data,
-        batch_size: int,
-        last_batch: str,
-        num_epochs: int,
         states: Sequence[Mapping[str, Tensor]],
     ) -> None:
         self._seconds = 0.0
         self._settings = settings
         self._data = data
-        self._batch_size = batch_size
+        self._train = train
         self._steps_per_epoch = num_steps(
-            data.train_x.size(0), batch_size=batch_size, last_batch=last_batch
+            data.train_x.size(0), batch_size=train.batch_size, last_batch=train.last_batch
         )
-        self._num_epochs = num_epochs
         self._steps = probed_steps(
-            settings.steps_per_doubling, num_steps=num_epochs * self._steps_per_epoch
+            settings.steps_per_doubling, num_steps=train.epochs * self._steps_per_epoch
         )
         self._network = network
-        self._averages = RunningAverages(network, batch_size=self._batch_size)
+        self._averages = RunningAverages(network, batch_size=self._train.batch_size)
         self._memory: dict[str, Tensor] = {}
         self._keys: dict[RowKey, int] = {}
         self._taken: list[_Taken] = []
@@ -187,7 +165,7 @@ class Prober:
             next_batch: Gives the examples of the step to come, if they are asked for.
             learning_rate: Of the step to come.
         """
-        if is_probed_epoch(epoch, num_epochs=self._num_epochs):
+        if is_probed_epoch(epoch, num_epochs=self._train.epochs):
             step = epoch * self._steps_per_epoch
             self._take(step, epoch, at_epoch=True, next_batch=next_batch, lr=learning_rate)
 
@@ -200,7 +178,7 @@ class Prober:
         """
         states = [self.state(replica) for replica in which]
         self._network = network
-        self._averages = RunningAverages(network, batch_size=self._batch_size)
+        self._averages = RunningAverages(network, batch_size=self._train.batch_size)
         self._load(states)
 
     def state(self, replica: int) -> dict[str, Tensor]:
@@ -264,7 +242,7 @@ class Prober:
                 network=self._network.select(range(self._network.num_replicas)),
                 running=self._averages.statistics(num_steps=step),
                 data=self._data,
-                batch_size=self._batch_size,
+                batch_size=self._train.batch_size,
                 probe_size=min(self._settings.batch_size, self._data.train_x.size(0)),
                 num_units=self._settings.units,
                 next_batch=next_batch,

@@ -12,8 +12,9 @@ from torch import Tensor
 from bninit.data.load import Data
 from bninit.training.along_gradient import AlongGradient, lengths_for, measure_along_gradient
 from bninit.training.loop import Session
-from bninit.training.plan import ReplicaPlan, TrainSettings
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.probing import Unprobed
+from bninit.training.settings import ProbeSettings
 from bninit.training.steps import gather
 
 
@@ -52,8 +53,8 @@ class ReplayedEpoch:
 
 
 def replay(
-    settings: TrainSettings,
-    plans: Sequence[ReplicaPlan],
+    plan: StackPlan,
+    replicas: Sequence[ReplicaPlan],
     data: Data,
     *,
     steps: Collection[int] = (),
@@ -64,16 +65,16 @@ def replay(
     On the same machine it is the same training, to the last bit on the CPU.
 
     Args:
-        settings: What they have in common.
-        plans: At least one network, without a checkpoint.
-        data: On the device and in the dtype of the settings.
+        plan: What they have in common.
+        replicas: At least one network, without a checkpoint.
+        data: On the device and in the dtype of the plan.
         steps: Before which to measure; see `measure_along_gradient` for what it takes.
         lengths: Step lengths, rising; by default `lengths_for` the step's learning rate.
 
     Yields:
         Each epoch, from 0.
     """
-    training = Session(replace(settings, probes=None), plans, data)
+    training = Session(replace(plan, probes=ProbeSettings()), replicas, data)
     measurer = _Measurer(training, steps=steps, lengths=lengths)
     training.prober = measurer
 
@@ -82,11 +83,11 @@ def replay(
             epoch=training.epoch,
             step_losses=losses,
             measured=tuple(measurer.measured),
-            parameters=tuple(_parameters(training, place) for place in range(len(plans))),
+            parameters=tuple(_parameters(training, place) for place in range(len(replicas))),
         )
 
-    yield told(np.empty((len(plans), 0)))
-    while training.epoch < settings.epochs:
+    yield told(np.empty((len(replicas), 0)))
+    while training.epoch < plan.train.epochs:
         measurer.measured.clear()
         yield told(training.run_epoch())
 

@@ -39,7 +39,7 @@ class RunningAverages:
     def __init__(self, network: StackedMLP, *, batch_size: int) -> None:
         self._norms = network.batch_norms
         self._factor = _unbiased(batch_size)
-        own = network.architecture.running
+        own = network.architecture.norm.running
         self._kinds = [kind for kind in (EMA, CUMULATIVE) if kind != own]
         self._sums: dict[str, Tensor] = {}
         for norm in self._norms:

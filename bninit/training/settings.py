@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -19,6 +19,9 @@ from bninit.fields import (
     shown_value,
     without_nulls,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -309,3 +312,20 @@ class TrainSettings(Section):
     tensorboard: bool = Field(
         default=False, description="write TensorBoard's event files beside each run"
     )
+
+    @property
+    def number(self) -> Literal["float32", "float64"]:
+        """Type of parameters, signals and data, as torch and NumPy name it."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The same as torch's; imports torch."""
+        import torch
+
+        return torch.float64 if self.number == "float64" else torch.float32
+
+    @property
+    def products(self) -> str:
+        """Rounding of the factors of products; see `bninit.nets.products.PRECISIONS`."""
+        return self.precision if self.precision in ("bf16", "tf32") else "full"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapes
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.verbs.bench import baselines
 from bninit.verbs.bench.baselines import (
@@ -108,7 +108,7 @@ def test_missing_steps_nan_and_each_network_of_a_stack_are_checked(case: Case) -
 def test_flops_are_those_that_torch_counts(
     widths: tuple[int, ...], input_norm: bool, placement: str
 ) -> None:
-    shape = Architecture(widths=widths, placement=placement, input_norm=input_norm)
+    shape = shapes.shape(widths=widths, placement=placement, input_norm=input_norm)
     network = build_sequential(shape)
     with FlopCounterMode(display=False) as counter:
         loss = cross_entropy(network(torch.randn(BATCH, 9)), torch.zeros(BATCH, dtype=torch.long))
@@ -117,7 +117,7 @@ def test_flops_are_those_that_torch_counts(
 
 
 def test_bytes_are_those_counted_by_hand() -> None:
-    shape = Architecture(widths=(4, 3, 2), placement="pre")
+    shape = shapes.shape(widths=(4, 3, 2), placement="pre")
     gathered = 2 * (5 * 4)
     # y = W x and dW of the first layer: 4 inputs, 3 units; the second layer needs dx, too.
     products = 2 * (4 * 3 + 5 * 4 + 5 * 3) + 3 * (3 * 2 + 5 * 3 + 5 * 2)

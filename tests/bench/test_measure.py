@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from shapes import shape
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.verbs.bench.baselines import (
     EPOCH_IMAGES,
     LOADER,
@@ -180,7 +180,7 @@ def test_scaling_counts_per_epoch_and_network(noise: Data, clock: Callable[[], f
     for point in points:
         assert point["seconds"]["median"] == pytest.approx(epochs / point["num_networks"])
     one, two, four = (point["held_bytes"] for point in points[:3])
-    weights = sum(a * b for a, b in Architecture(widths=(36, 6, 3)).fans())
+    weights = sum(a * b for a, b in shape((36, 6, 3)).fans())
     assert one >= 4 * 3 * weights, "value, gradient and momentum"
     assert four - two == pytest.approx(2 * (two - one), rel=0.05)
 

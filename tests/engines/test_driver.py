@@ -42,8 +42,8 @@ class Fragile(LocalEngine):
 
     def submit(self, number: int, task: StackTask) -> None:
         super().submit(number, task)
-        checkpoint = task.plans[0].checkpoint
-        self.given.append((len(task.plans), -1 if checkpoint is None else checkpoint.epoch))
+        checkpoint = task.replicas[0].checkpoint
+        self.given.append((len(task.replicas), -1 if checkpoint is None else checkpoint.epoch))
         self._left = self.lose_after.pop(0) if self.lose_after else None
 
     def wait(self, *, stop: Callable[[], bool]) -> Iterator[tuple[int, Message]]:

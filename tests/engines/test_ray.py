@@ -30,7 +30,7 @@ from bninit.config import Config
 from bninit.engines import ray as engine
 from bninit.engines.interface import EngineChoice, Job, StackTask, open_engine
 from bninit.engines.local import LocalEngine
-from bninit.engines.plan import MOST_ON_CUDA, data_key, plan_of
+from bninit.engines.plan import MOST_ON_CUDA, data_key, replica_plan
 from bninit.errors import UserError
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -303,8 +303,8 @@ def test_a_stack_that_cannot_start_goes_to_a_worker_that_is_idle(
     """Else it would wait for ever for a CPU that the idle one holds."""
     pretend({"CPU": 1.0})
     config = make_config()
-    plans = (plan_of(Job(config, 0)),)
-    task = StackTask(config=config, plans=plans)
+    replicas = (replica_plan(Job(config, 0)),)
+    task = StackTask(config=config, replicas=replicas)
     stuck, idle = mock.MagicMock(), mock.MagicMock()
     with engine.RayEngine() as entered:
         ray = entered._ray = mock.MagicMock()
@@ -332,7 +332,7 @@ def test_stacks_get_the_part_of_a_gpu_that_they_need(
     with engine.RayEngine() as entered:
         config = make_config()
         assert entered.largest_stack(config) == MOST_ON_CUDA
-        task = StackTask(config=config, plans=(plan_of(Job(config, 0)),))
+        task = StackTask(config=config, replicas=(replica_plan(Job(config, 0)),))
         assert entered._shape_of(task) == {"CPU": 1.0, "GPU": 0.125}
         assert entered._shape_of(None) == {"CPU": 1.0, "GPU": 1.0}
 

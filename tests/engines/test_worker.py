@@ -15,7 +15,7 @@ from bninit.config import Config
 from bninit.data.load import Data
 from bninit.engines.interface import Began, Ended, Failed, Job, Message, Recorded, StackTask
 from bninit.engines.local import execute
-from bninit.engines.plan import load_data, plan_of
+from bninit.engines.plan import load_data, replica_plan
 from bninit.engines.worker import DataArrays, StackWorker
 from bninit.errors import UserError
 from bninit.training.records import EpochRecord, InterruptedEpoch
@@ -26,7 +26,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def task(make_config: Callable[..., Config]) -> StackTask:
     config = make_config()
-    return StackTask(config=config, plans=tuple(plan_of(Job(config, seed)) for seed in range(2)))
+    return StackTask(
+        config=config, replicas=tuple(replica_plan(Job(config, seed)) for seed in range(2))
+    )
 
 
 @pytest.fixture
@@ -109,9 +111,9 @@ def test_told_to_stop_it_sends_where_it_stands(task: StackTask, data: Data) -> N
     # From there it goes on, in another worker or in this one.
     plans = [
         replace(plan, checkpoint=checkpoint)
-        for plan, checkpoint in zip(task.plans, (first, second), strict=True)
+        for plan, checkpoint in zip(task.replicas, (first, second), strict=True)
     ]
-    begin(worker, replace(task, plans=tuple(plans)), data)
+    begin(worker, replace(task, replicas=tuple(plans)), data)
     message = travelled(worker.next())
     assert isinstance(message.record, EpochRecord)
     assert message.record.epoch == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,21 +11,17 @@ import torch
 from torch import nn
 
 from bninit.nets.norm import CUMULATIVE, EMA, POPULATION, BatchNorm
+from bninit.nets.settings import NormSettings
 
 NUM_REPLICAS, NUM_FEATURES, BATCH = 3, 5, 7
 
 
-def build(
-    *, running: str = EMA, affine: bool = True, momentum: float = 0.1, eps: float = 1e-5
-) -> BatchNorm:
+def build(**settings: Any) -> BatchNorm:
     return BatchNorm(
         "4",
+        NormSettings.model_construct(**settings),
         num_replicas=NUM_REPLICAS,
         num_features=NUM_FEATURES,
-        eps=eps,
-        momentum=momentum,
-        affine=affine,
-        running=running,
         dtype=torch.float64,
         device=torch.device("cpu"),
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from shapes import initial
 
 from bninit.nets.start import draw_weight, lsuv_scale
 from bninit.training.seeding import generator, weight_draws
@@ -19,7 +20,7 @@ Piece = Callable[[torch.Tensor], torch.Tensor]
 def network(seed: int = 0) -> tuple[list[torch.Tensor], torch.Tensor]:
     weights = [
         draw_weight(
-            "lsuv",
+            initial("lsuv"),
             fan_in=fan_in,
             fan_out=fan_out,
             draws=weight_draws(seed, layer),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from shapes import shape
 from torch import nn
 
-from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.stack import StackedMLP
 
@@ -21,7 +21,7 @@ BuildStack = Callable[..., StackedMLP]
 def test_a_loaded_state_gives_the_outputs_of_the_stack(
     placement: str, running: str, dtype: torch.dtype, build_stack: BuildStack
 ) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, 9, 7, 10), placement=placement, running=running, input_norm=True, eps=0.1
     )
     network = build_stack(architecture, dtype=dtype)
@@ -34,7 +34,7 @@ def test_a_loaded_state_gives_the_outputs_of_the_stack(
 
 
 def test_the_modules_are_plain_ones_with_the_names_of_the_stack(build_stack: BuildStack) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, 9, 10), placement="pre", input_norm=True, affine=False, eps=0.2, momentum=0.3
     )
     plain = build_sequential(architecture)
@@ -53,6 +53,6 @@ def test_the_modules_are_plain_ones_with_the_names_of_the_stack(build_stack: Bui
 
 
 def test_a_state_of_another_shape_is_refused(build_stack: BuildStack) -> None:
-    state = build_stack(Architecture(widths=(6, 9, 10))).state(0)
+    state = build_stack(shape(widths=(6, 9, 10))).state(0)
     with pytest.raises(RuntimeError, match="size mismatch"):
-        load_sequential(Architecture(widths=(6, 8, 10)), state)
+        load_sequential(shape(widths=(6, 8, 10)), state)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from shapes import shape
 from torch.nn import functional as F
 
-from bninit.nets.architecture import Architecture
 from bninit.nets.layers import cross_entropy
 from bninit.nets.reference import build_sequential
 from bninit.nets.signals import read_signals
@@ -31,7 +31,7 @@ def batch(num_replicas: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_place_is_what_autograd_finds(
     placement: str, input_norm: bool, affine: bool, hidden: tuple[int, ...], build_stack: BuildStack
 ) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, *hidden, 10),
         activation="softsign",
         placement=placement,
@@ -73,9 +73,7 @@ def test_each_place_is_what_autograd_finds(
 
 @pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
 def test_nothing_of_the_network_changes(running: str, build_stack: BuildStack) -> None:
-    network = build_stack(
-        Architecture(widths=WIDTHS, placement="pre", input_norm=True, running=running)
-    )
+    network = build_stack(shape(widths=WIDTHS, placement="pre", input_norm=True, running=running))
     x, labels = batch(network.num_replicas)
     _, dlogits = cross_entropy(network.forward(x, training=True), labels)
     network.backward(dlogits)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from shapes import shape
 from torch.nn import functional as F
 
 from bninit.nets.architecture import Architecture
@@ -45,7 +46,7 @@ def direction(
 def test_every_filter_of_a_direction_is_as_long_as_the_networks(
     placement: str, build_stack: BuildStack
 ) -> None:
-    architecture = Architecture(widths=WIDTHS, placement=placement, input_norm=True)
+    architecture = shape(widths=WIDTHS, placement=placement, input_norm=True)
     network = build_stack(architecture)
     network.parameters[2].value[0, 4] = 0.0
     state = network.state(0)
@@ -64,7 +65,7 @@ def test_every_filter_of_a_direction_is_as_long_as_the_networks(
 def test_each_point_is_the_loss_of_an_equal_sequential(
     placement: str, running: str, build_stack: BuildStack
 ) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=WIDTHS, activation="elu", placement=placement, input_norm=True, running=running
     )
     state = build_stack(architecture).state(1)
@@ -99,7 +100,7 @@ def test_each_point_is_the_loss_of_an_equal_sequential(
 def test_the_middle_is_the_network_itself(
     placement: str, precision: str, build_stack: BuildStack
 ) -> None:
-    architecture = Architecture(widths=WIDTHS, placement=placement)
+    architecture = shape(widths=WIDTHS, placement=placement)
     drawn = build_stack(architecture, dtype=torch.float32)
     names, tensors = linear_names(architecture), drawn.tensors()
     network = StackedMLP(
@@ -131,7 +132,7 @@ def test_weights_of_another_scale_have_the_same_slice(
     placement: str, build_stack: BuildStack
 ) -> None:
     # Batch norm right after a layer, or after its ReLU, takes a positive factor away again.
-    architecture = Architecture(widths=WIDTHS, placement=placement, bias=False, eps=1e-14)
+    architecture = shape(widths=WIDTHS, placement=placement, bias=False, eps=1e-14)
     network = build_stack(architecture)
     x, y = examples()
     state = network.state(0)
@@ -165,7 +166,7 @@ def test_weights_of_another_scale_have_the_same_slice(
 
 
 def test_a_point_is_the_same_whatever_else_is_asked(build_stack: BuildStack) -> None:
-    architecture = Architecture(widths=(6, 100, 33, 10), placement="pre")
+    architecture = shape(widths=(6, 100, 33, 10), placement="pre")
     state = build_stack(architecture, dtype=torch.float32).state(0)
     x, y = examples()
     directions = [direction(architecture, state)]
@@ -182,7 +183,7 @@ def test_a_point_is_the_same_whatever_else_is_asked(build_stack: BuildStack) -> 
 
 
 def test_unknown_statistics_are_refused(build_stack: BuildStack) -> None:
-    architecture = Architecture(widths=WIDTHS)
+    architecture = shape(widths=WIDTHS)
     state = build_stack(architecture).state(0)
     x, y = examples()
     with pytest.raises(ValueError, match="batch or running, not 'mean'"):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from shapes import shape
 from torch.nn import functional as F
 
 from bninit.nets.activations import ACTIVATIONS
-from bninit.nets.architecture import Architecture
 from bninit.nets.layers import cross_entropy
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
@@ -62,7 +62,7 @@ def test_every_activation_at_every_placement(
     activation: str, placement: str, build_stack: BuildStack
 ) -> None:
     assert_equals_sequentials(
-        build_stack(Architecture(widths=WIDTHS, activation=activation, placement=placement))
+        build_stack(shape(widths=WIDTHS, activation=activation, placement=placement))
     )
 
 
@@ -79,7 +79,7 @@ def test_every_shape(
     hidden: tuple[int, ...],
     build_stack: BuildStack,
 ) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, *hidden, 10),
         activation="tanh",
         placement=placement,
@@ -99,9 +99,9 @@ def test_a_bias_before_batch_norm_is_dropped_and_no_other() -> None:
         ("pre", [False, False, True]),
         ("post", [True] * 3),
     ]:
-        architecture = Architecture(widths=WIDTHS, placement=placement)
+        architecture = shape(widths=WIDTHS, placement=placement)
         assert [architecture.has_bias(layer) for layer in (1, 2, 3)] == expected
-    assert not any(Architecture(widths=WIDTHS, bias=False).has_bias(layer) for layer in (1, 2, 3))
+    assert not any(shape(widths=WIDTHS, bias=False).has_bias(layer) for layer in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,13 @@ def test_a_bias_before_batch_norm_is_dropped_and_no_other() -> None:
 def test_the_order_of_the_layers(placement: str, expected: str) -> None:
     letters = {"linear": "L", "norm": "N", "activation": "A"}
     for input_norm in (False, True):
-        architecture = Architecture(widths=WIDTHS, placement=placement, input_norm=input_norm)
+        architecture = shape(widths=WIDTHS, placement=placement, input_norm=input_norm)
         found = " ".join(letters[kind] for kind, _ in architecture.kinds())
         assert found == ("N " if input_norm else "") + expected
-        assert architecture.has_batch_norm == ("N" in found)
-    assert not Architecture(widths=(6, 10), placement=placement).has_batch_norm
 
 
 def test_the_networks_are_the_given_ones_in_order(build_stack: BuildStack) -> None:
-    architecture = Architecture(widths=WIDTHS, placement="pre", input_norm=True)
+    architecture = shape(widths=WIDTHS, placement="pre", input_norm=True)
     network = build_stack(architecture, seeds=(0, 1, 2, 3))
     chosen = network.select([3, 1])
     for place, replica in enumerate((3, 1)):
@@ -133,7 +131,7 @@ def test_the_networks_are_the_given_ones_in_order(build_stack: BuildStack) -> No
 
 
 def test_selected_networks_and_states_are_copies(build_stack: BuildStack) -> None:
-    network = build_stack(Architecture(widths=WIDTHS, placement="post"))
+    network = build_stack(shape(widths=WIDTHS, placement="post"))
     state, chosen = network.state(1), network.select([1])
     kept = {name: value.clone() for name, value in state.items()}
     for value in network.tensors().values():
@@ -144,7 +142,7 @@ def test_selected_networks_and_states_are_copies(build_stack: BuildStack) -> Non
 
 
 def test_loading_takes_every_tensor_of_every_network(build_stack: BuildStack) -> None:
-    architecture = Architecture(widths=WIDTHS, placement="post", running="cumulative")
+    architecture = shape(widths=WIDTHS, placement="post", running="cumulative")
     source = build_stack(architecture, seeds=(0, 1, 2))
     x, _ = batch(3)
     for _ in range(3):
@@ -159,7 +157,7 @@ def test_loading_takes_every_tensor_of_every_network(build_stack: BuildStack) ->
 
 
 def test_states_that_do_not_fit_are_refused(build_stack: BuildStack) -> None:
-    network = build_stack(Architecture(widths=WIDTHS, placement="pre"), seeds=(0, 1))
+    network = build_stack(shape(widths=WIDTHS, placement="pre"), seeds=(0, 1))
     good = [network.state(0), network.state(1)]
     with pytest.raises(ValueError, match=r"names differ.*0\.weight"):
         network.load([{n: v for n, v in good[0].items() if n != "0.weight"}, good[1]])
@@ -170,7 +168,7 @@ def test_states_that_do_not_fit_are_refused(build_stack: BuildStack) -> None:
 
 
 def test_tensors_that_do_not_fit_are_refused() -> None:
-    architecture = Architecture(widths=(6, 9, 10), placement="pre")
+    architecture = shape(widths=(6, 9, 10), placement="pre")
     weights = [torch.zeros(2, 9, 6), torch.zeros(2, 10, 9)]
     bias = torch.zeros(2, 10)
     StackedMLP(architecture, weights=weights, biases=[None, bias])
@@ -185,7 +183,7 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
 
 
 def test_evaluation_between_forward_and_backward_is_harmless(build_stack: BuildStack) -> None:
-    architecture = Architecture(widths=WIDTHS, placement="pre")
+    architecture = shape(widths=WIDTHS, placement="pre")
     x, y = batch(3)
     found = []
     for disturbed in (False, True):

@@ -8,27 +8,23 @@ from functools import partial
 
 import pytest
 import torch
+from shapes import initial, shape
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.initialisers import SCHEMES, Parameters
+from bninit.nets.initialisers import SCHEMES
 from bninit.nets.layers import cross_entropy
+from bninit.nets.settings import BiasSettings, InitSettings
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import Initialisation, Start, draw_start, stack
+from bninit.nets.start import Start, draw_start, stack
 from bninit.training.seeding import bias_draws, generator, weight_draws
 
 BuildStack = Callable[..., StackedMLP]
 
-PARAMETERS: dict[str, Parameters] = {
-    "constant": {"value": 0.3},
-    "normal": {"std": 0.2},
-    "uniform": {"limit": 0.2},
-}
 
-
-def draw(architecture: Architecture, initialisation: Initialisation, *, seed: int = 0) -> Start:
+def draw(architecture: Architecture, init: InitSettings, *, seed: int = 0) -> Start:
     return draw_start(
         architecture,
-        initialisation,
+        init,
         weight_draws=partial(weight_draws, seed),
         bias_draws=partial(bias_draws, seed),
         dtype=torch.float64,
@@ -38,9 +34,9 @@ def draw(architecture: Architecture, initialisation: Initialisation, *, seed: in
 
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "lsuv"])
 def test_a_seed_draws_the_same_weights_whatever_the_normalization(scheme: str) -> None:
-    initialisation = Initialisation(scheme=scheme, parameters=PARAMETERS.get(scheme, {}))
+    init = initial(scheme, value=0.3, std=0.2, limit=0.2)
     first, *others = (
-        draw(Architecture(widths=(6, 9, 10), placement=placement, input_norm=norm), initialisation)
+        draw(shape(widths=(6, 9, 10), placement=placement, input_norm=norm), init)
         for placement in ("none", "pre", "post")
         for norm in (False, True)
     )
@@ -49,35 +45,16 @@ def test_a_seed_draws_the_same_weights_whatever_the_normalization(scheme: str) -
             assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("family", ["normal", "uniform"])
-def test_schemes_of_a_family_are_multiples_of_the_same_draws(family: str) -> None:
-    names = [name for name, scheme in SCHEMES.items() if scheme.family == family]
-    assert len(names) >= 4
-    starts = [
-        draw(
-            Architecture(widths=(6, 9, 10)),
-            Initialisation(scheme=name, parameters=PARAMETERS.get(name, {})),
-        )
-        for name in names
-    ]
-    for other in starts[1:]:
-        for a, b in zip(starts[0].weights, other.weights, strict=True):
-            factor = b / a
-            torch.testing.assert_close(factor, factor[0, 0].expand_as(factor))
-
-
 def test_seeds_and_layers_have_draws_of_their_own() -> None:
-    square = Architecture(widths=(9, 9, 9, 9))
-    drawn = [draw(square, Initialisation(), seed=seed) for seed in (0, 1)]
-    every = [weight for start in drawn for weight in start.weights]
+    square = shape(widths=(9, 9, 9, 9))
+    starts = [draw(square, initial(), seed=seed) for seed in (0, 1)]
+    every = [weight for start in starts for weight in start.weights]
     assert len({tuple(weight.flatten().tolist()) for weight in every}) == 6
 
 
 def test_biases_follow_their_own_law_where_there_is_one() -> None:
-    initialisation = Initialisation(
-        scheme="he_normal", bias_scheme="constant", bias_parameters={"value": 0.1}
-    )
-    start = draw(Architecture(widths=(6, 9, 10), placement="pre"), initialisation)
+    init = initial(bias=BiasSettings(scheme="constant", value=0.1))
+    start = draw(shape(widths=(6, 9, 10), placement="pre"), init)
     assert start.biases[0] is None
     assert start.biases[1] is not None
     assert start.biases[1].tolist() == [0.1] * 10
@@ -86,8 +63,8 @@ def test_biases_follow_their_own_law_where_there_is_one() -> None:
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 @pytest.mark.parametrize("gain", [1.0, 0.5])
 def test_lsuv_sees_the_batch_norm_around_it(placement: str, gain: float) -> None:
-    architecture = Architecture(widths=(6, 30, 20, 10), placement=placement, input_norm=True)
-    initialisation = Initialisation(scheme="lsuv", parameters={"gain": gain})
+    architecture = shape(widths=(6, 30, 20, 10), placement=placement, input_norm=True)
+    initialisation = initial("lsuv", gain=gain)
     network = stack(architecture, [draw(architecture, initialisation)], device=torch.device("cpu"))
     examples = torch.rand(700, 6, generator=generator(0, "examples"))[:512].double()
     x = examples.T.unsqueeze(0)
@@ -98,8 +75,8 @@ def test_lsuv_sees_the_batch_norm_around_it(placement: str, gain: float) -> None
 
 
 def test_a_stack_holds_the_starts_in_order() -> None:
-    architecture = Architecture(widths=(6, 9, 10), placement="pre")
-    starts = [draw(architecture, Initialisation(), seed=seed) for seed in (3, 1, 2)]
+    architecture = shape(widths=(6, 9, 10), placement="pre")
+    starts = [draw(architecture, initial(), seed=seed) for seed in (3, 1, 2)]
     network = stack(architecture, starts, device=torch.device("cpu"))
     assert network.num_replicas == 3
     for replica, start in enumerate(starts):
@@ -141,10 +118,10 @@ def wide(
     batch: int = 128,
     scale: float = 1.0,
 ) -> tuple[float, float]:
-    architecture = Architecture(widths=(*[400] * 6, 10), activation=activation, placement=placement)
+    architecture = shape(widths=(*[400] * 6, 10), activation=activation, placement=placement)
     network = build_stack(
         architecture,
-        initialisation=Initialisation(scheme=scheme),
+        init=initial(scheme),
         dtype=torch.float32,
         spread=False,
     )
@@ -183,10 +160,10 @@ def test_gradients_grow_under_batch_norm_before_relu_whatever_the_scheme(
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 def test_near_zero_logits_cost_ln_10(placement: str, build_stack: BuildStack) -> None:
-    initialisation = Initialisation(scheme="normal", parameters={"std": 0.001})
+    initialisation = initial("normal", std=0.001)
     network = build_stack(
-        Architecture(widths=(20, 30, 30, 10), placement=placement),
-        initialisation=initialisation,
+        shape(widths=(20, 30, 30, 10), placement=placement),
+        init=initialisation,
         spread=False,
     )
     x = torch.randn(3, 20, 50, generator=generator(0, "x"), dtype=torch.float64)
@@ -202,8 +179,8 @@ def test_equal_units_get_equal_gradients(
     value: float, activation: str, placement: str, build_stack: BuildStack
 ) -> None:
     network = build_stack(
-        Architecture(widths=(20, 30, 25, 10), activation=activation, placement=placement),
-        initialisation=Initialisation(scheme="constant", parameters={"value": value}),
+        shape(widths=(20, 30, 25, 10), activation=activation, placement=placement),
+        init=initial("constant", value=value),
         spread=False,
     )
     x = torch.rand(3, 20, 50, generator=generator(0, "x"), dtype=torch.float64)

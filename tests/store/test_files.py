@@ -327,7 +327,7 @@ from pathlib import Path
 import bninit, pandas, torch
 from bninit.errors import StoreError
 from bninit.nets import reference
-from bninit.store import Run, RunWriter, files, find_runs, names, networks, summary, tensors
+from bninit.store import Run, RunWriter, files, find_runs, names, summary, tensors
 from bninit.config import load_config
 
 def refusal(call, *args):

@@ -25,7 +25,6 @@ from bninit.nets.reference import build_sequential
 from bninit.store import Run, RunWriter, find_runs, load_layers, load_runs, match_runs, run_folder
 from bninit.store.epochs import COLUMNS, row_of
 from bninit.store.names import parse_arm_folder, parse_run_folder
-from bninit.store.networks import architecture_of
 from bninit.store.summary import with_check_sums
 
 ARM = arm_id(CONFIG)
@@ -245,7 +244,7 @@ def test_the_network_is_the_one_that_was_trained(
         train={"epochs": 1, "precision": precision},
     )
     dtype = torch.float64 if precision == "float64" else torch.float32
-    trained = build_sequential(architecture_of(config), dtype=dtype)
+    trained = build_sequential(config.architecture, dtype=dtype)
     for _ in range(3):
         trained(torch.randn(8, 784, dtype=dtype))
     story = Story(config)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from shapes import drawn, initial, shape
 
 from bninit.nets.activations import ACTIVATIONS
-from bninit.nets.architecture import Architecture
 from bninit.nets.signals import read_signals
-from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.theory.batch_norm import gradient_growth, sphere_mean, sphere_pair_mean
 from bninit.theory.gaussian import function_of
-from bninit.training.seeding import bias_draws, weight_draws
 
 
 def relu_growth(b: int) -> float:
@@ -82,21 +79,14 @@ def test_wide_networks(activation: str, b: int) -> None:
     freedom, and its mean over 1,000 units a relative SD of 2.6 % in each layer.
     """
     width, depth = 1000, 13
-    architecture = Architecture(
+    architecture = shape(
         widths=(40, *[width] * depth, 10), activation=activation, placement="pre", eps=1e-14
     )
-    start = draw_start(
-        architecture,
-        Initialisation(scheme="lecun_uniform"),
-        weight_draws=partial(weight_draws, 5),
-        bias_draws=partial(bias_draws, 5),
-        dtype=torch.float64,
-        examples=torch.zeros(1, 40),
-    )
+    network = drawn(architecture, seeds=[5], init=initial("lecun_uniform"))
     generator = torch.Generator().manual_seed(b)
     x = torch.randn(1, 40, b, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 10, (1, b), generator=generator)
-    signals = read_signals(stack(architecture, [start], device=torch.device("cpu")), x, labels)
+    signals = read_signals(network, x, labels)
     norms = [float((each.linear_grad**2).sum()) for each in signals]
     measured = (norms[4] / norms[11]) ** (1 / 7)
     assert measured == pytest.approx(gradient_growth(activation, batch_size=b), rel=0.04)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import integrate
+from shapes import initial
 
 from bninit.nets.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from bninit.nets.initialisers import weight_law
+from bninit.theory.gaussian import pair_means
 from bninit.theory.mean_field import (
     chi,
-    correlation_after,
     critical_weight,
     depth_scale,
     fixed_point,
@@ -32,7 +34,7 @@ def tanh_mean(power: int, *, q: float, of_slope: bool) -> float:
 
 
 def weight_of(scheme: str) -> float:
-    return FAN * weight_law(scheme, fan_in=FAN, fan_out=FAN).sd ** 2
+    return FAN * weight_law(initial(scheme), fan_in=FAN, fan_out=FAN).sd ** 2
 
 
 def test_relu_halves_the_mean_square_under_xavier_and_keeps_it_under_he() -> None:
@@ -112,11 +114,13 @@ def test_batch_norm_makes_the_weights_not_matter() -> None:
 
 def test_close_inputs_part_as_fast_as_gradients_grow() -> None:
     """Schoenholz et al. 2017: chi is the slope of the correlation map at 1."""
-    found = fixed_point("tanh", weight=1.8, bias=0.1)
-    near = 1 - 1e-4
-    after = correlation_after("tanh", near, q=found.q, weight=1.8, bias=0.1)
+    weight, bias, near = 1.8, 0.1, 1 - 1e-4
+    found = fixed_point("tanh", weight=weight, bias=bias)
+    covariance = found.q * np.array([[1.0, near], [near, 1.0]])
+    # Poole et al. 2016, eq. 5.
+    both = pair_means(np.tanh, mean=np.zeros(2), covariance=covariance)[0, 1]
+    after = (weight * both + bias) / found.q
     assert (1 - after) / (1 - near) == pytest.approx(found.chi, rel=1e-3)
-    assert correlation_after("tanh", 1.0, q=found.q, weight=1.8, bias=0.1) == pytest.approx(1.0)
 
 
 def test_scales() -> None:

@@ -10,13 +10,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from shapes import initial, shape
 
 from bninit.data.load import Data, load
 from bninit.nets.architecture import Architecture
-from bninit.nets.initialisers import Parameters, bias_law, weight_law
+from bninit.nets.initialisers import bias_law, weight_law
+from bninit.nets.settings import BiasSettings, InitSettings, NormSettings
 from bninit.nets.signals import LayerSignals, read_signals
-from bninit.nets.start import Initialisation, draw_start, stack
-from bninit.theory.layers import Signal, normalize
+from bninit.nets.start import draw_start, stack
+from bninit.theory.layers import BatchNormTheory, Signal
 from bninit.theory.prediction import LayerLaws, LayerPrediction, predict
 from bninit.training.seeding import bias_draws, weight_draws
 
@@ -30,12 +32,12 @@ def data() -> Data:
 
 
 def measured_and_predicted(
-    architecture: Architecture, initialisation: Initialisation, data: Data
+    architecture: Architecture, init: InitSettings, data: Data
 ) -> tuple[list[LayerSignals], list[LayerPrediction]]:
     starts = [
         draw_start(
             architecture,
-            initialisation,
+            init,
             weight_draws=partial(weight_draws, seed),
             bias_draws=partial(bias_draws, seed),
             dtype=torch.float64,
@@ -51,15 +53,8 @@ def measured_and_predicted(
         LayerLaws(
             fan_in=fan_in,
             fan_out=fan_out,
-            weight=weight_law(
-                initialisation.scheme, fan_in=fan_in, fan_out=fan_out, **initialisation.parameters
-            ),
-            bias=bias_law(
-                initialisation.bias_scheme,
-                fan_in=fan_in,
-                fan_out=fan_out,
-                **initialisation.bias_parameters,  # type: ignore[arg-type]
-            )
+            weight=weight_law(init, fan_in=fan_in, fan_out=fan_out),
+            bias=bias_law(init.bias, fan_in=fan_in, fan_out=fan_out)
             if architecture.has_bias(layer)
             else None,
         )
@@ -70,7 +65,7 @@ def measured_and_predicted(
         laws,
         inputs=signal_of(signals[0].linear_in[0]),
         output_gradient=np.einsum("rkb,rkc->bc", errors, errors) / errors.shape[1] / len(SEEDS),
-        lsuv_gain=initialisation.parameters.get("gain", 1.0),
+        lsuv_gain=init.gain,
         lsuv_inputs=signal_of(lsuv_reads(architecture, data)[:BATCH].T),
     )
     return signals, predicted
@@ -83,9 +78,9 @@ def signal_of(x: torch.Tensor) -> Signal:
 
 def lsuv_reads(architecture: Architecture, data: Data) -> torch.Tensor:
     x = data.train_x[:512]
-    if not architecture.input_norm:
+    if not architecture.norm.input:
         return x
-    return (x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, correction=0) + architecture.eps)
+    return (x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, correction=0) + architecture.norm.eps)
 
 
 def roots(values: Sequence[torch.Tensor | None]) -> list[float | None]:
@@ -107,11 +102,11 @@ def test_wide_networks_on_real_images(activation: str, placement: str, data: Dat
     for gradients, whose every layer has its own error; 25 % in the first layer before batch norm,
     where units that are low for the whole batch are blown up.
     """
-    architecture = Architecture(
+    architecture = shape(
         widths=(784, 800, 300, 900, 500, 10), activation=activation, placement=placement
     )
-    initialisation = Initialisation(scheme="xavier_uniform")
-    signals, predicted = measured_and_predicted(architecture, initialisation, data)
+    init = initial("xavier_uniform")
+    signals, predicted = measured_and_predicted(architecture, init, data)
     for found, said in zip(signals, predicted, strict=True):
         forward = roots([found.linear_out, found.norm_out, found.activation_out])
         expected = [said.linear, said.norm, said.activation]
@@ -129,35 +124,23 @@ def test_wide_networks_on_real_images(activation: str, placement: str, data: Dat
 
 
 @pytest.mark.parametrize(
-    ("scheme", "parameters", "bias_scheme", "bias_parameters"),
+    "init",
     [
-        ("orthogonal", {}, "zeros", {}),
-        ("lsuv", {"gain": 1.5}, "zeros", {}),
-        ("torch_default", {}, "torch_default", {}),
-        ("normal", {"std": 0.3, "truncated": True}, "normal", {"std": 0.5}),
-        ("he_normal", {}, "constant", {"value": -0.4}),
-        ("lecun_uniform", {}, "uniform", {"limit": 0.5}),
+        initial("orthogonal"),
+        initial("lsuv", gain=1.5),
+        initial("torch_default", bias=BiasSettings(scheme="torch_default")),
+        initial("normal", std=0.3, truncated=True, bias=BiasSettings(scheme="normal", std=0.5)),
+        initial("he_normal", bias=BiasSettings(scheme="constant", value=-0.4)),
+        initial("lecun_uniform", bias=BiasSettings(scheme="uniform", limit=0.5)),
     ],
+    ids=lambda init: init.scheme,
 )
 @pytest.mark.parametrize("placement", [pytest.param("none", marks=pytest.mark.slow), "pre"])
-def test_other_laws_and_biases(
-    scheme: str,
-    parameters: Parameters,
-    bias_scheme: str,
-    bias_parameters: dict[str, float],
-    placement: str,
-    data: Data,
-) -> None:
-    architecture = Architecture(
+def test_other_laws_and_biases(init: InitSettings, placement: str, data: Data) -> None:
+    architecture = shape(
         widths=(784, 300, 400, 10), activation="silu", placement=placement, input_norm=True
     )
-    initialisation = Initialisation(
-        scheme=scheme,
-        parameters=parameters,
-        bias_scheme=bias_scheme,
-        bias_parameters=bias_parameters,
-    )
-    signals, predicted = measured_and_predicted(architecture, initialisation, data)
+    signals, predicted = measured_and_predicted(architecture, init, data)
     for found, said in zip(signals[:-1], predicted[:-1], strict=True):
         forward = roots([found.linear_out, found.activation_out])
         assert said.activation is not None
@@ -170,24 +153,12 @@ def test_other_laws_and_biases(
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-@pytest.mark.parametrize(
-    ("scheme", "parameters"),
-    [("zeros", {}), ("constant", {"value": 0.5}), ("constant", {"value": 0.0})],
-)
-def test_equal_weights_are_exact(
-    scheme: str, parameters: Parameters, activation: str, placement: str, data: Data
-) -> None:
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_equal_weights_are_exact(value: float, activation: str, placement: str, data: Data) -> None:
     """Every unit is the same, so that theory is arithmetic; below the output no gradient comes."""
-    architecture = Architecture(
-        widths=(784, 30, 20, 10), activation=activation, placement=placement
-    )
-    initialisation = Initialisation(
-        scheme=scheme,
-        parameters=parameters,
-        bias_scheme="constant",
-        bias_parameters={"value": 0.1},
-    )
-    signals, predicted = measured_and_predicted(architecture, initialisation, data)
+    architecture = shape(widths=(784, 30, 20, 10), activation=activation, placement=placement)
+    init = initial("constant", value=value, bias=BiasSettings(scheme="constant", value=0.1))
+    signals, predicted = measured_and_predicted(architecture, init, data)
     for found, said in zip(signals, predicted, strict=True):
         forward = [found.linear_out, found.norm_out, found.activation_out]
         for own, theirs in zip(
@@ -207,7 +178,7 @@ def test_batch_norm_of_few_directions_is_that_of_draws() -> None:
     generator = np.random.default_rng(0)
     factor = generator.standard_normal((12, 5)) * np.array([3.0, 2.0, 1.0, 1.0, 0.5])
     covariance = factor @ factor.T
-    found = normalize(Signal(np.zeros(12), covariance), eps=0.05)
+    found = BatchNormTheory.normalize(Signal(np.zeros(12), covariance), NormSettings(eps=0.05))
     drawn = generator.standard_normal((400_000, 5)) @ factor.T
     centred = drawn - drawn.mean(axis=1, keepdims=True)
     variance = (centred**2).mean(axis=1, keepdims=True) + 0.05

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from shapes import initial, planned, shape
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
-from bninit.nets.start import Initialisation
-from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
+from bninit.nets.settings import BiasSettings
+from bninit.training.loop import train_stack
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import Checkpoint, EpochRecord
 
 
@@ -70,10 +71,10 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings() -> TrainSettings:
+def settings() -> StackPlan:
     """Three steps an epoch with `data`, the last of 30 examples; vary it with `replace`."""
-    return TrainSettings(
-        architecture=Architecture(widths=(12, 17, 20, 10)),
+    return planned(
+        architecture=shape(widths=(12, 17, 20, 10)),
         epochs=2,
         batch_size=60,
         last_batch="keep",
@@ -109,14 +110,14 @@ class Told:
         return Told(self.epochs[epoch + 1 :], self.checkpoints[epoch + 1 :], self.final)
 
 
-Tell = Callable[[TrainSettings, Sequence[ReplicaPlan], Data], list[Told]]
+Tell = Callable[[StackPlan, Sequence[ReplicaPlan], Data], list[Told]]
 
 
 @pytest.fixture(scope="session")
 def tell() -> Tell:
     """Train, and tell for each network in order what was recorded."""
 
-    def run(settings: TrainSettings, plans: Sequence[ReplicaPlan], data: Data) -> list[Told]:
+    def run(settings: StackPlan, plans: Sequence[ReplicaPlan], data: Data) -> list[Told]:
         told = [Told() for _ in plans]
         for record in train_stack(settings, plans, data):
             if isinstance(record, EpochRecord):
@@ -136,22 +137,19 @@ def tell() -> Tell:
 @pytest.fixture
 def mixed_plans() -> list[ReplicaPlan]:
     """Ten networks, no two alike."""
-    schemes: list[Initialisation] = [
-        Initialisation(),
-        Initialisation(scheme="xavier_uniform"),
-        Initialisation(scheme="torch_default", bias_scheme="torch_default"),
-        Initialisation(scheme="orthogonal", parameters={"gain": 1.4}),
-        Initialisation(scheme="normal", parameters={"std": 0.01}),
-        Initialisation(scheme="normal", parameters={"std": 1.0}),
-        Initialisation(scheme="lsuv"),
-        Initialisation(scheme="zeros"),
-        Initialisation(scheme="lecun_normal", parameters={"truncated": True}),
-        Initialisation(),
+    starts = [
+        initial(),
+        initial("xavier_uniform"),
+        initial("torch_default", bias=BiasSettings(scheme="torch_default")),
+        initial("orthogonal", gain=1.4),
+        initial("normal", std=0.01),
+        initial("normal", std=1.0),
+        initial("lsuv"),
+        initial("zeros"),
+        initial("lecun_normal", truncated=True),
+        initial(),
     ]
-    return [
-        ReplicaPlan(seed=seed, initialisation=initialisation)
-        for seed, initialisation in enumerate(schemes)
-    ]
+    return [ReplicaPlan(seed=seed, init=init) for seed, init in enumerate(starts)]
 
 
 @pytest.fixture(autouse=True)

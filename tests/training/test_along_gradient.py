@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from shapes import drawn, initial, planned, shape, vary
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,35 +17,26 @@ from bninit.config import config_from_dict
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
+from bninit.nets.settings import BiasSettings
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.along_gradient import QUANTITIES, AlongGradient, measure_along_gradient
-from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.probing import ProbeSettings, rows_of
+from bninit.training.loop import train_stack
+from bninit.training.plan import ReplicaPlan, StackPlan
+from bninit.training.probing import rows_of
 from bninit.training.records import EpochRecord
 from bninit.training.replay import replay
-from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.settings import ProbeSettings
 
 LENGTHS = (0.05, 0.2, 0.7)
 NUM_EXAMPLES = 12
 
 
 def build(
-    architecture: Architecture, *, seeds: Sequence[int] = (0, 1, 2), spread: float = 0.3
+    architecture: Architecture, *, seeds: Sequence[int] = (0, 1, 2), bias_sd: float = 0.3
 ) -> StackedMLP:
     """Networks in double precision with biases, gamma and beta that are not 0 or 1."""
-    starts = [
-        draw_start(
-            architecture,
-            Initialisation(bias_scheme="normal", bias_parameters={"std": spread}),
-            weight_draws=lambda layer, seed=seed: weight_draws(seed, layer),
-            bias_draws=lambda layer, seed=seed: bias_draws(seed, layer),
-            dtype=torch.float64,
-            examples=torch.empty(0, architecture.widths[0]),
-        )
-        for seed in seeds
-    ]
-    network = stack(architecture, starts, device=torch.device("cpu"))
+    bias = BiasSettings(scheme="normal", std=bias_sd) if bias_sd else None
+    network = drawn(architecture, seeds=seeds, init=initial(bias=bias))
     for norm in network.batch_norms:
         if norm.gamma is not None and norm.beta is not None:
             for place, seed in enumerate(seeds):
@@ -74,7 +65,7 @@ def loss_and_gradient(
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 @pytest.mark.parametrize(("input_norm", "affine"), [(False, True), (True, True), (True, False)])
 def test_it_is_what_autograd_finds(placement: str, input_norm: bool, affine: bool) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, 8, 7, 10),
         activation="tanh",
         placement=placement,
@@ -115,8 +106,8 @@ def test_it_is_what_autograd_finds(placement: str, input_norm: bool, affine: boo
 
 def test_one_example_of_softmax_regression_in_closed_form() -> None:
     # Logits move along p - e alone: by -eta (|x|^2 + 1) (p - e), the 1 for the bias.
-    architecture = Architecture(widths=(6, 10))
-    network = build(architecture, seeds=(0,), spread=0.0)
+    architecture = shape(widths=(6, 10))
+    network = build(architecture, seeds=(0,), bias_sd=0.0)
     network.parameters[0].value.zero_()
     x, y = batch(1)
     x, y = x[:, :, :1], y[:, :1]
@@ -136,7 +127,7 @@ def test_one_example_of_softmax_regression_in_closed_form() -> None:
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 def test_over_short_lengths_it_is_the_curvature_along_the_gradient(placement: str) -> None:
-    architecture = Architecture(widths=(6, 8, 10), activation="tanh", placement=placement)
+    architecture = shape(widths=(6, 8, 10), activation="tanh", placement=placement)
     network = build(architecture, seeds=(4,))
     x, y = batch(1)
     found = measure_along_gradient(network, x, y, lengths=(1e-6,))
@@ -167,7 +158,7 @@ def test_what_is_not_finite_is_infinitely_rough() -> None:
 
 @pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
 def test_nothing_of_the_networks_changes(running: str) -> None:
-    network = build(Architecture(widths=(6, 8, 10), placement="pre", running=running))
+    network = build(shape(widths=(6, 8, 10), placement="pre", running=running))
     x, y = batch(network.num_replicas)
     before = [network.state(i) for i in range(network.num_replicas)]
     gradients = [parameter.grad.clone().fill_(7.0) for parameter in network.parameters]
@@ -185,7 +176,7 @@ def test_nothing_of_the_networks_changes(running: str) -> None:
 def test_a_network_measures_the_same_alone_and_in_a_stack(
     hidden: tuple[int, ...], data: Data
 ) -> None:
-    architecture = Architecture(widths=(12, *hidden, 10), placement="pre")
+    architecture = shape(widths=(12, *hidden, 10), placement="pre")
     together = build(architecture, seeds=(0, 1, 2, 3, 4))
     alone = build(architecture, seeds=(3,))
     x = data.train_x[:NUM_EXAMPLES].double().T
@@ -199,10 +190,10 @@ def test_a_network_measures_the_same_alone_and_in_a_stack(
 
 @pytest.mark.parametrize("placement", ["none", "pre"])
 def test_a_replay_is_the_training(
-    placement: str, settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    placement: str, settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    architecture = Architecture(widths=(12, 17, 20, 10), placement=placement)
-    settings = TrainSettings(
+    architecture = shape(widths=(12, 17, 20, 10), placement=placement)
+    settings = planned(
         architecture=architecture, epochs=2, batch_size=60, last_batch="keep", lr=0.05
     )
     plans = mixed_plans[:3]
@@ -229,7 +220,7 @@ def test_a_replay_is_the_training(
 
 
 def test_chosen_lengths_hold_for_every_step(
-    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     epochs = list(replay(settings, mixed_plans[:1], data, steps=(2,), lengths=(0.01, 0.3)))
     assert epochs[1].measured[0].along.lengths.tolist() == [0.01, 0.3]
@@ -239,15 +230,15 @@ def test_chosen_lengths_hold_for_every_step(
 def test_the_probe_tells_what_a_replay_tells(
     placement: str, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    settings = TrainSettings(
-        architecture=Architecture(widths=(12, 17, 20, 10), placement=placement),
+    settings = planned(
+        architecture=shape(widths=(12, 17, 20, 10), placement=placement),
         epochs=2,
         batch_size=40,
         last_batch="drop",
         lr=0.05,
     )
     plans = mixed_plans[:2]
-    probed = replace(settings, probes=ProbeSettings(groups=("landscape",)))
+    probed = vary(settings, probes=ProbeSettings(enabled=True, groups=("landscape",)))
     records = [r for r in train_stack(probed, plans, data) if isinstance(r, EpochRecord)]
     taken = [rows_of(one.checkpoint().probes) for one in records[-1].replicas]
     # Three steps an epoch; probes come after steps, a measurement before the next.

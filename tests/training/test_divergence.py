@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from shapes import OPTIM, initial, planned, shape, vary
 from torch.nn import functional as F
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
-from bninit.nets.start import Initialisation
-from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.loop import train_stack
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import EpochRecord
 from bninit.training.seeding import generator
 
@@ -24,14 +22,12 @@ Tell = Callable[..., list[Any]]
 
 
 def normal(seed: int, std: float) -> ReplicaPlan:
-    return ReplicaPlan(
-        seed=seed, initialisation=Initialisation(scheme="normal", parameters={"std": std})
-    )
+    return ReplicaPlan(seed=seed, init=initial("normal", std=std))
 
 
 # Products of linear layers with SGD: the larger the weights, the sooner they blow up.
-LINEAR = TrainSettings(
-    architecture=Architecture(widths=(12, 17, 20, 10), activation="identity"),
+LINEAR = planned(
+    architecture=shape(widths=(12, 17, 20, 10), activation="identity"),
     epochs=4,
     batch_size=30,
 )
@@ -45,16 +41,16 @@ LINEAR_PLANS = [
 ]
 
 
-def first_bad_step(settings: TrainSettings, plan: ReplicaPlan, data: Data) -> int | None:
+def first_bad_step(settings: StackPlan, plan: ReplicaPlan, data: Data) -> int | None:
     """By a plain loop over nn.Sequential."""
     (start,) = next(iter(train_stack(settings, [plan], data))).replicas  # type: ignore[union-attr]
     plain = build_sequential(settings.architecture)
     plain.load_state_dict(start.checkpoint().network)
-    optimiser = torch.optim.SGD(plain.parameters(), lr=settings.lr, momentum=0.9)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=settings.optim.lr, momentum=0.9)
     step = 0
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, settings.train.epochs + 1):
         order = torch.randperm(len(data.train_x), generator=generator(plan.seed, f"batch/{epoch}"))
-        for index in order.split(settings.batch_size):
+        for index in order.split(settings.train.batch_size):
             step += 1
             optimiser.zero_grad()
             loss = F.cross_entropy(plain(data.train_x[index]), data.train_y[index])
@@ -76,7 +72,7 @@ def test_the_step_is_the_one_of_a_plain_loop(data: Data, tell: Tell) -> None:
     for told, step in zip(tell(LINEAR, LINEAR_PLANS, data), expected, strict=True):
         found = [diverged for _, _, diverged in told.epochs]
         if step is None:
-            assert found == [None] * (LINEAR.epochs + 1)
+            assert found == [None] * (LINEAR.train.epochs + 1)
             assert told.final is not None
         else:
             # Its last record is that of the epoch in which it happened, and epoch 0 is none.
@@ -98,9 +94,9 @@ def test_with_batch_norm_the_neighbours_keep_their_bits(
 ) -> None:
     # So large that a product is infinite: batch norm makes up for anything smaller.
     plans = [normal(0, 1e38), normal(1, 0.1), normal(2, 1e38), normal(3, 0.3), normal(4, 1e38)]
-    settings = TrainSettings(
-        architecture=Architecture(widths=(12, 17, 20, 10), placement=placement, running=running),
-        optimiser=OptimiserSettings(name=optimiser),
+    settings = planned(
+        architecture=shape(widths=(12, 17, 20, 10), placement=placement, running=running),
+        optim=OPTIM[optimiser],
         lr=0.01,
         epochs=2,
         batch_size=60,
@@ -139,7 +135,7 @@ def test_one_that_left_is_in_no_later_record(data: Data) -> None:
 
 
 def test_weights_that_overflow_in_the_last_step_are_seen_in_the_evaluation(data: Data) -> None:
-    settings = dataclasses.replace(LINEAR, lr=1e38, batch_size=150, epochs=3)
+    settings = vary(LINEAR, lr=1e38, batch_size=150, epochs=3)
     plans = [normal(0, 1.0)]
     *_, last = train_stack(settings, plans, data)
     assert isinstance(last, EpochRecord)
@@ -151,8 +147,8 @@ def test_weights_that_overflow_in_the_last_step_are_seen_in_the_evaluation(data:
 
 def test_what_only_the_untrained_running_statistics_blow_up_has_not_diverged(data: Data) -> None:
     # 30 layers, each multiplying by about 800 as long as the running variance is still 1.
-    architecture = Architecture(widths=(12, *[8] * 30, 10), placement="pre", running="cumulative")
-    settings = TrainSettings(architecture=architecture, epochs=2, batch_size=50, lr=0.01)
+    architecture = shape(widths=(12, *[8] * 30, 10), placement="pre", running="cumulative")
+    settings = planned(architecture=architecture, epochs=2, batch_size=50, lr=0.01)
     first, *others = train_stack(settings, [normal(0, 300.0)], data)
     assert isinstance(first, EpochRecord)
     assert not math.isfinite(first.replicas[0].metrics.val_loss)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
+from shapes import drawn, initial, shape
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.evaluation import EVALUATION_BATCH, collect_population_statistics, evaluate
-from bninit.training.seeding import bias_draws, weight_draws
 
-ARCHITECTURE = Architecture(widths=(6, 9, 7, 10), placement="pre", running="population")
+ARCHITECTURE = shape(widths=(6, 9, 7, 10), placement="pre", running="population")
 
 
 def examples(size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,18 +25,7 @@ def examples(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def build(architecture: Architecture = ARCHITECTURE, *, scheme: str = "he_normal") -> StackedMLP:
-    starts = [
-        draw_start(
-            architecture,
-            Initialisation(scheme=scheme),
-            weight_draws=partial(weight_draws, seed),
-            bias_draws=partial(bias_draws, seed),
-            dtype=torch.float64,
-            examples=torch.empty(0, 6),
-        )
-        for seed in range(3)
-    ]
-    return stack(architecture, starts, device=torch.device("cpu"))
+    return drawn(architecture, init=initial(scheme))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +63,7 @@ def test_evaluation_changes_nothing() -> None:
 @pytest.mark.parametrize("placement", ["pre", "post"])
 @pytest.mark.parametrize("input_norm", [True, False])
 def test_population_statistics_are_those_of_update_bn(placement: str, input_norm: bool) -> None:
-    architecture = Architecture(
+    architecture = shape(
         widths=(6, 9, 7, 10), placement=placement, running="population", input_norm=input_norm
     )
     network, (x, _) = build(architecture), examples(100)

@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shapes import OPTIM, initial, planned, shape, vary
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential, load_sequential
-from bninit.nets.start import Initialisation
-from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings, Schedule
+from bninit.training.loop import train_stack
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import EpochRecord, FinalRecord
 from bninit.training.seeding import generator
+from bninit.training.settings import CosineSchedule
 
 MakeData = Callable[..., Data]
 Tell = Callable[..., list[Any]]
 
 PLANS = [
-    ReplicaPlan(seed=4, initialisation=Initialisation()),
-    ReplicaPlan(seed=0, initialisation=Initialisation(scheme="torch_default")),
+    ReplicaPlan(seed=4),
+    ReplicaPlan(seed=0, init=initial("torch_default")),
 ]
 
 
@@ -38,19 +38,19 @@ def figures(plain: torch.nn.Sequential, x: torch.Tensor, y: torch.Tensor) -> tup
 
 
 def trained_plainly(
-    settings: TrainSettings, seed: int, start: dict[str, torch.Tensor], data: Data
+    settings: StackPlan, seed: int, start: dict[str, torch.Tensor], data: Data
 ) -> tuple[list[dict[str, float]], torch.nn.Sequential]:
     """Rows as in `EpochMetrics` from epoch 1; batches re-derived from the seed."""
-    plain = build_sequential(settings.architecture, dtype=settings.dtype)
+    plain = build_sequential(settings.architecture, dtype=settings.train.dtype)
     plain.load_state_dict(start)
-    optimiser = torch.optim.SGD(plain.parameters(), lr=settings.lr, momentum=0.9)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=settings.epochs)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=settings.optim.lr, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=settings.train.epochs)
     rows, step = [], 0
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, settings.train.epochs + 1):
         order = torch.randperm(len(data.train_x), generator=generator(seed, f"batch/{epoch}"))
         losses = []
-        for index in order.split(settings.batch_size):
-            if len(index) < settings.batch_size and settings.last_batch == "drop":
+        for index in order.split(settings.train.batch_size):
+            if len(index) < settings.train.batch_size and settings.train.last_batch == "drop":
                 continue
             optimiser.zero_grad()
             loss = F.cross_entropy(plain(data.train_x[index]), data.train_y[index])
@@ -58,9 +58,9 @@ def trained_plainly(
             optimiser.step()
             losses.append(loss.item())
         step += len(losses)
-        if settings.architecture.running == "population":
-            whole = len(data.train_x) // settings.batch_size * settings.batch_size
-            update_bn(list(data.train_x[:whole].split(settings.batch_size)), plain)
+        if settings.architecture.norm.running == "population":
+            whole = len(data.train_x) // settings.train.batch_size * settings.train.batch_size
+            update_bn(list(data.train_x[:whole].split(settings.train.batch_size)), plain)
         num_val = len(data.val_x)
         train = figures(plain, data.train_x[:num_val], data.train_y[:num_val])
         val = figures(plain, data.val_x, data.val_y)
@@ -89,15 +89,15 @@ def test_every_record_is_that_of_a_plain_loop(
     placement: str, running: str, last_batch: str, make_data: MakeData
 ) -> None:
     data = make_data(dtype=torch.float64)
-    settings = TrainSettings(
-        architecture=Architecture(
+    settings = planned(
+        architecture=shape(
             widths=(12, 17, 20, 10), placement=placement, running=running, activation="tanh"
         ),
-        schedule=Schedule(name="cosine"),
+        schedule=CosineSchedule(),
         epochs=3,
         batch_size=40,
         last_batch=last_batch,
-        dtype=torch.float64,
+        precision="float64",
     )
     records = list(train_stack(settings, PLANS, data))
     epochs = [record for record in records if isinstance(record, EpochRecord)]
@@ -124,11 +124,11 @@ def test_every_record_is_that_of_a_plain_loop(
             assert dataclasses.astuple(found_figures) == pytest.approx(expected, rel=1e-8)
 
 
-def _epochs(settings: TrainSettings, data: Data) -> Any:
+def _epochs(settings: StackPlan, data: Data) -> Any:
     return train_stack(settings, PLANS, data)
 
 
-def test_epoch_0_is_the_untrained_network(settings: TrainSettings, data: Data) -> None:
+def test_epoch_0_is_the_untrained_network(settings: StackPlan, data: Data) -> None:
     first = next(_epochs(settings, data))
     assert first.epoch == 0
     assert first.stack_seconds == 0
@@ -140,29 +140,29 @@ def test_epoch_0_is_the_untrained_network(settings: TrainSettings, data: Data) -
         assert one.metrics.step == 0
         assert one.metrics.seconds == 0
         assert one.metrics.batch_loss is None
-        assert one.metrics.learning_rate == settings.lr
+        assert one.metrics.learning_rate == settings.optim.lr
         assert one.step_losses.size == 0
 
 
 def test_untrained_and_with_near_zero_logits_the_loss_is_ln_10(
-    settings: TrainSettings, data: Data
+    settings: StackPlan, data: Data
 ) -> None:
-    small = Initialisation(scheme="normal", parameters={"std": 0.01})
-    for scheme in (small, Initialisation(scheme="zeros")):
-        plans = [ReplicaPlan(seed=0, initialisation=scheme)]
+    small = initial("normal", std=0.01)
+    for scheme in (small, initial("zeros")):
+        plans = [ReplicaPlan(seed=0, init=scheme)]
         first = next(iter(train_stack(settings, plans, data)))
         assert isinstance(first, EpochRecord)
         assert first.replicas[0].metrics.val_loss == pytest.approx(math.log(10), abs=1e-3)
 
 
-def test_all_zeros_train_the_last_bias_alone(settings: TrainSettings, data: Data) -> None:
-    plans = [ReplicaPlan(seed=0, initialisation=Initialisation(scheme="zeros"))]
+def test_all_zeros_train_the_last_bias_alone(settings: StackPlan, data: Data) -> None:
+    plans = [ReplicaPlan(seed=0, init=initial("zeros"))]
     *_, last = (r for r in train_stack(settings, plans, data) if isinstance(r, EpochRecord))
     network = last.replicas[0].checkpoint().network
     assert {name for name, value in network.items() if value.any()} == {"4.bias"}
 
 
-def test_seconds_are_each_networks_share_and_add_up(settings: TrainSettings, data: Data) -> None:
+def test_seconds_are_each_networks_share_and_add_up(settings: StackPlan, data: Data) -> None:
     spent = 0.0
     for record in _epochs(settings, data):
         if isinstance(record, EpochRecord):
@@ -173,24 +173,23 @@ def test_seconds_are_each_networks_share_and_add_up(settings: TrainSettings, dat
 
 
 def test_the_same_training_twice_is_the_same_to_the_bit(
-    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
+    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
     first, second = (tell(settings, mixed_plans, data) for _ in range(2))
     assert [one.bits for one in first] == [one.bits for one in second]
 
 
 def test_running_statistics_do_not_touch_the_training(
-    settings: TrainSettings, data: Data, tell: Tell
+    settings: StackPlan, data: Data, tell: Tell
 ) -> None:
     losses = []
     for running in ("ema", "cumulative", "population"):
-        architecture = dataclasses.replace(settings.architecture, placement="pre", running=running)
-        told = tell(dataclasses.replace(settings, architecture=architecture), PLANS, data)
+        told = tell(vary(settings, placement="pre", running=running), PLANS, data)
         losses.append([[bits for _, bits, _ in one.epochs] for one in told])
     assert losses[0] == losses[1] == losses[2]
 
 
-def test_a_checkpoint_is_a_copy(settings: TrainSettings, data: Data) -> None:
+def test_a_checkpoint_is_a_copy(settings: StackPlan, data: Data) -> None:
     training = _epochs(settings, data)
     checkpoint = next(training).replicas[1].checkpoint()
     kept = {name: value.clone() for name, value in checkpoint.network.items()}
@@ -199,36 +198,32 @@ def test_a_checkpoint_is_a_copy(settings: TrainSettings, data: Data) -> None:
         assert torch.equal(checkpoint.network[name], value)
 
 
-def test_the_data_are_left_as_they_are(settings: TrainSettings, make_data: MakeData) -> None:
+def test_the_data_are_left_as_they_are(settings: StackPlan, make_data: MakeData) -> None:
     data = make_data()
     list(train_stack(settings, PLANS, data))
     for field in ("train_x", "train_y", "val_x", "test_x"):
         assert torch.equal(getattr(data, field), getattr(make_data(), field))
 
 
-def test_training_learns(settings: TrainSettings, data: Data) -> None:
-    longer = dataclasses.replace(settings, epochs=20)
+def test_training_learns(settings: StackPlan, data: Data) -> None:
+    longer = vary(settings, epochs=20)
     for placement in ("none", "pre", "post"):
-        architecture = dataclasses.replace(settings.architecture, placement=placement)
-        records = list(_epochs(dataclasses.replace(longer, architecture=architecture), data))
+        records = list(_epochs(vary(longer, placement=placement), data))
         for one in records[20].replicas:
             assert one.metrics.val_accuracy > 0.6
 
 
-def test_a_batch_larger_than_the_training_set_is_refused(
-    settings: TrainSettings, data: Data
-) -> None:
+def test_a_batch_larger_than_the_training_set_is_refused(settings: StackPlan, data: Data) -> None:
     with pytest.raises(ValueError, match="a batch of 151"):
-        next(_epochs(dataclasses.replace(settings, batch_size=151), data))
+        next(_epochs(vary(settings, batch_size=151), data))
 
 
-def test_a_last_batch_of_one_never_reaches_batch_norm(settings: TrainSettings, data: Data) -> None:
-    architecture = dataclasses.replace(settings.architecture, placement="pre")
-    lone = dataclasses.replace(settings, architecture=architecture, batch_size=149)
+def test_a_last_batch_of_one_never_reaches_batch_norm(settings: StackPlan, data: Data) -> None:
+    lone = vary(settings, placement="pre", batch_size=149)
     with pytest.raises(ValueError, match="batch of 1"):
         list(_epochs(lone, data))
-    list(_epochs(dataclasses.replace(lone, last_batch="drop"), data))
-    list(_epochs(dataclasses.replace(lone, architecture=settings.architecture), data))
+    list(_epochs(vary(lone, last_batch="drop"), data))
+    list(_epochs(vary(lone, placement="none"), data))
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
@@ -236,18 +231,13 @@ def test_a_last_batch_of_one_never_reaches_batch_norm(settings: TrainSettings, d
 def test_the_first_steps_agree_on_every_device(
     placement: str,
     optimiser: str,
-    settings: TrainSettings,
+    settings: StackPlan,
     data: Data,
     make_data: MakeData,
     device: str,
 ) -> None:
-    settings = dataclasses.replace(
-        settings,
-        architecture=dataclasses.replace(settings.architecture, placement=placement),
-        optimiser=OptimiserSettings(name=optimiser),
-        lr=0.01,
-    )
-    there = dataclasses.replace(settings, device=torch.device(device))
+    settings = vary(settings, placement=placement, optim=OPTIM[optimiser], lr=0.01)
+    there = vary(settings, device=device)
     pairs = zip(
         train_stack(settings, PLANS, data),
         train_stack(there, PLANS, make_data(device=device)),

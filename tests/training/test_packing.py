@@ -9,24 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from shapes import OPTIM, planned, shape, vary
 
 from bninit.data.load import Data
 from bninit.nets.activations import ACTIVATIONS
-from bninit.nets.architecture import Architecture
 from bninit.training.evaluation import EVALUATION_BATCH
-from bninit.training.loop import ReplicaPlan, TrainSettings
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.plan import ReplicaPlan, StackPlan
 
 MakeData = Callable[..., Data]
 Tell = Callable[..., list[Any]]
 SetThreads = Callable[[int], None]
-
-OPTIMISERS = {
-    "sgd": OptimiserSettings(name="sgd"),
-    "nesterov": OptimiserSettings(name="sgd", nesterov=True, weight_decay=0.01),
-    "adam": OptimiserSettings(name="adam", weight_decay=0.01),
-    "adamw": OptimiserSettings(name="adamw", weight_decay=0.01),
-}
 
 # Stacks of 2, 3, 5 and 10, in which each network stands at different places.
 STACKS = [[1, 0], [4, 2, 3], [3, 1, 0, 2, 4], [9, 8, 0, 7, 1, 6, 2, 5, 3, 4]]
@@ -34,7 +26,7 @@ SMALL_STACKS = STACKS[:3]
 
 
 def assert_packing_does_not_matter(
-    settings: TrainSettings,
+    settings: StackPlan,
     plans: Sequence[ReplicaPlan],
     data: Data,
     tell: Tell,
@@ -54,19 +46,19 @@ def assert_packing_does_not_matter(
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation(
     activation: str,
-    settings: TrainSettings,
+    settings: StackPlan,
     data: Data,
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
-    architecture = Architecture(widths=(12, 17, 33, 10), activation=activation, placement="pre")
-    settings = dataclasses.replace(settings, architecture=architecture)
+    architecture = shape(widths=(12, 17, 33, 10), activation=activation, placement="pre")
+    settings = vary(settings, architecture=architecture)
     assert_packing_does_not_matter(settings, mixed_plans, data, tell, stacks=SMALL_STACKS)
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 @pytest.mark.parametrize(
-    ("optimiser", "last_batch"), list(zip(OPTIMISERS, itertools.cycle(("keep", "drop"))))
+    ("optimiser", "last_batch"), list(zip(OPTIM, itertools.cycle(("keep", "drop"))))
 )
 def test_every_placement_and_optimiser(
     optimiser: str,
@@ -76,15 +68,15 @@ def test_every_placement_and_optimiser(
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
-    settings = TrainSettings(
-        architecture=Architecture(
+    settings = planned(
+        architecture=shape(
             widths=(12, 17, 100, 10),
             placement=placement,
             activation="elu",
             input_norm=last_batch == "keep",
             running={"sgd": "ema", "nesterov": "population"}.get(optimiser, "cumulative"),
         ),
-        optimiser=OPTIMISERS[optimiser],
+        optim=OPTIM[optimiser],
         lr=0.01,
         epochs=2,
         batch_size=60,
@@ -117,8 +109,8 @@ def test_the_shapes_of_real_trainings(
     threads: SetThreads,
 ) -> None:
     threads(num_threads)
-    settings = TrainSettings(
-        architecture=Architecture(widths=(784, *hidden, 10), placement=placement),
+    settings = planned(
+        architecture=shape(widths=(784, *hidden, 10), placement=placement),
         epochs=1,
         batch_size=batch_size,
         lr=0.01,
@@ -129,25 +121,24 @@ def test_the_shapes_of_real_trainings(
 
 
 def test_double_precision(
-    settings: TrainSettings, make_data: MakeData, mixed_plans: list[ReplicaPlan], tell: Tell
+    settings: StackPlan, make_data: MakeData, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
-    architecture = Architecture(widths=(12, 17, 33, 10), activation="silu", placement="post")
-    settings = dataclasses.replace(settings, architecture=architecture, dtype=torch.float64)
+    architecture = shape(widths=(12, 17, 33, 10), activation="silu", placement="post")
+    settings = vary(settings, architecture=architecture, precision="float64")
     data = make_data(dtype=torch.float64)
     assert_packing_does_not_matter(settings, mixed_plans, data, tell, stacks=STACKS)
 
 
 def test_seeds_of_one_scheme(
-    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
+    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
     plans = [dataclasses.replace(mixed_plans[0], seed=seed) for seed in range(10)]
     assert_packing_does_not_matter(settings, plans, data, tell, stacks=STACKS)
 
 
 def test_twins_in_a_stack_are_twins(
-    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
+    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
-    architecture = dataclasses.replace(settings.architecture, activation="gelu", placement="pre")
-    settings = dataclasses.replace(settings, architecture=architecture)
+    settings = vary(settings, activation="gelu", placement="pre")
     first, _, second = tell(settings, [mixed_plans[2], mixed_plans[1], mixed_plans[2]], data)
     assert first.bits == second.bits

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
+from shapes import shape, vary
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.products import BF16
-from bninit.training.loop import ReplicaPlan, Session, TrainSettings
+from bninit.training.loop import Session
+from bninit.training.plan import ReplicaPlan, StackPlan
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 def test_bf16_stays_close_to_float32(
-    placement: str, settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    placement: str, settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    architecture = Architecture(widths=(12, 64, 64, 10), placement=placement)
-    settings = dataclasses.replace(settings, architecture=architecture, lr=0.02, batch_size=50)
+    architecture = shape(widths=(12, 64, 64, 10), placement=placement)
+    settings = vary(settings, architecture=architecture, lr=0.02, batch_size=50)
     # Not the network with weights of SD 1, whose losses are far from the others'.
     plans = [plan for plan in mixed_plans if plan.seed != 5]
     losses = {}
     for precision in ("full", BF16):
-        training = Session(dataclasses.replace(settings, precision=precision), plans, data)
+        training = Session(vary(settings, precision=precision), plans, data)
         assert all(p.value.dtype == torch.float32 for p in training.network.parameters)
         losses[precision] = training.run_epoch()
     difference = np.abs(losses["full"] - losses[BF16])
@@ -33,9 +32,9 @@ def test_bf16_stays_close_to_float32(
 
 
 def test_networks_that_stay_keep_the_precision(
-    settings: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    settings = dataclasses.replace(settings, precision=BF16)
+    settings = vary(settings, precision=BF16)
     training = Session(settings, mixed_plans[:3], data)
     both = Session(settings, [mixed_plans[0], mixed_plans[2]], data)
     training.keep([True, False, True])

@@ -9,19 +9,19 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from shapes import drawn, initial, shape
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
+from bninit.nets.settings import BiasSettings
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import Initialisation, draw_start, stack
 from bninit.training.batch_norm_probe import NUM_VALIDATION, POPULATION_BATCHES
 from bninit.training.probes import PROBES
 from bninit.training.readings import WHOLE, ProbeContext, Reading
 from bninit.training.running_averages import RunningAverages
-from bninit.training.seeding import bias_draws, weight_draws
 from bninit.training.signal_statistics import PERCENTILES
 
 NUM = 60
@@ -29,22 +29,10 @@ BATCH = 25
 
 
 def _network(architecture: Architecture, seeds: list[int]) -> StackedMLP:
-    network = stack(
-        architecture,
-        [
-            draw_start(
-                architecture,
-                Initialisation(bias_scheme="normal", bias_parameters={"std": 0.3}),
-                weight_draws=partial(weight_draws, seed),
-                bias_draws=partial(bias_draws, seed),
-                dtype=torch.float64,
-                examples=torch.zeros(4, 12),
-            )
-            for seed in seeds
-        ],
-        device=torch.device("cpu"),
+    """Biases, gamma and beta are not what a training starts with."""
+    network = drawn(
+        architecture, seeds=seeds, init=initial(bias=BiasSettings(scheme="normal", std=0.3))
     )
-    # Batch norm as if trained: its gamma and beta are not what they start with.
     generator = torch.Generator().manual_seed(1)
     for norm in network.batch_norms:
         for parameter in norm.parameters:
@@ -94,7 +82,7 @@ def _read(group: str, context: ProbeContext) -> Found:
 
 @pytest.fixture(params=["none", "pre", "post"])
 def architecture(request: pytest.FixtureRequest) -> Architecture:
-    return Architecture(
+    return shape(
         widths=(12, 17, 9, 10),
         placement=request.param,
         activation="tanh",
@@ -204,7 +192,7 @@ def test_shift_is_in_sds_of_the_context_before(architecture: Architecture, data:
 
 
 def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
-    network = _network(Architecture(widths=(12, 16, 9, 10)), [0, 1])
+    network = _network(shape(widths=(12, 16, 9, 10)), [0, 1])
     weight, bias = network.parameters[0].value, network.parameters[1].value
     weight[0, 8:] = weight[0, :8]
     bias[0, 8:] = bias[0, :8]
@@ -229,7 +217,7 @@ def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
 @pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
 def test_averages_are_what_torch_keeps(running: str, data: Data) -> None:
     momentum, eps = 0.1, 1e-3
-    architecture = Architecture(
+    architecture = shape(
         widths=(12, 7, 10), placement="pre", running=running, momentum=momentum, eps=eps
     )
     network = _network(architecture, [0, 1])
@@ -274,7 +262,7 @@ def _statistics(twin: nn.Sequential, x: Tensor) -> list[tuple[Tensor, Tensor]]:
 def test_the_population_is_the_mean_over_mini_batches(
     architecture: Architecture, data: Data
 ) -> None:
-    if not architecture.has_batch_norm:
+    if architecture.placement == "none":
         assert _read("batch_norm", _context(_network(architecture, [0]), data)) == {}
         return
     network = _network(architecture, [0, 1])
@@ -314,7 +302,7 @@ def test_the_population_is_the_mean_over_mini_batches(
 
 
 def test_the_modes_are_those_of_torch(architecture: Architecture, data: Data) -> None:
-    if not architecture.has_batch_norm:
+    if architecture.placement == "none":
         return
     network = _network(architecture, [0])
     averages = RunningAverages(network, batch_size=BATCH)

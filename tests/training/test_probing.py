@@ -8,33 +8,39 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shapes import initial, planned, shape, vary
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
-from bninit.nets.start import Initialisation
-from bninit.training.loop import ReplicaPlan, TrainSettings, train_stack
-from bninit.training.optimisers import OptimiserSettings
+from bninit.training.loop import train_stack
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.probes import PROBES
 from bninit.training.probing import (
     EVERY_EPOCH,
-    ProbeSettings,
     is_probed_epoch,
     probed_steps,
     rows_of,
 )
 from bninit.training.readings import WHOLE
 from bninit.training.records import Checkpoint, InterruptedEpoch, LayerRows
-from bninit.training.settings import DEFAULT_GROUPS, GROUPS
+from bninit.training.settings import (
+    DEFAULT_GROUPS,
+    GROUPS,
+    AdamSettings,
+    AdamWSettings,
+    Optimiser,
+    ProbeSettings,
+    SGDSettings,
+)
 
 Tell = Callable[..., list[Any]]
 
-PROBED = ProbeSettings(batch_size=50)
+PROBED = ProbeSettings(enabled=True, batch_size=50)
 
 CASES = [
-    ("none", "ema", "relu", OptimiserSettings(name="sgd")),
-    ("pre", "ema", "relu", OptimiserSettings(name="sgd", nesterov=True, weight_decay=0.01)),
-    ("pre", "population", "tanh", OptimiserSettings(name="adam")),
-    ("post", "cumulative", "gelu", OptimiserSettings(name="adamw", weight_decay=0.01)),
+    ("none", "ema", "relu", SGDSettings()),
+    ("pre", "ema", "relu", SGDSettings(nesterov=True, weight_decay=0.01)),
+    ("pre", "population", "tanh", AdamSettings()),
+    ("post", "cumulative", "gelu", AdamWSettings(weight_decay=0.01)),
 ]
 
 
@@ -42,11 +48,11 @@ def settings_for(
     placement: str,
     running: str = "ema",
     activation: str = "relu",
-    optimiser: OptimiserSettings | None = None,
+    optim: Optimiser | None = None,
     **changes: Any,
-) -> TrainSettings:
-    return TrainSettings(
-        architecture=Architecture(
+) -> StackPlan:
+    return planned(
+        architecture=shape(
             widths=(12, 17, 20, 10),
             placement=placement,
             running=running,
@@ -54,7 +60,7 @@ def settings_for(
             input_norm=running == "cumulative",
         ),
         **{
-            "optimiser": optimiser or OptimiserSettings(name="sgd"),
+            "optim": optim or SGDSettings(),
             "lr": 0.02,
             "epochs": 3,
             "batch_size": 40,
@@ -98,13 +104,13 @@ def test_taking_probes_changes_no_bit(
     placement: str,
     running: str,
     activation: str,
-    optimiser: OptimiserSettings,
+    optimiser: Optimiser,
     data: Data,
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
 ) -> None:
     settings = settings_for(placement, running, activation, optimiser, epochs=2)
-    bare = tell(dataclasses.replace(settings, probes=None), mixed_plans[:2], data)
+    bare = tell(vary(settings, probes=ProbeSettings()), mixed_plans[:2], data)
     probed = tell(settings, mixed_plans[:2], data)
     for with_probes, without in zip(probed, bare, strict=True):
         assert with_probes.bits == without.bits
@@ -117,7 +123,7 @@ def test_what_is_found_is_the_same_alone_and_in_a_stack(
     placement: str,
     running: str,
     activation: str,
-    optimiser: OptimiserSettings,
+    optimiser: Optimiser,
     data: Data,
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
@@ -133,7 +139,7 @@ def test_what_is_found_is_the_same_alone_and_in_a_stack(
 
 def test_moments_are_those_of_the_schedule(data: Data, tell: Tell) -> None:
     settings = settings_for("pre")
-    (told,) = tell(settings, [ReplicaPlan(seed=0, initialisation=Initialisation())], data)
+    (told,) = tell(settings, [ReplicaPlan(seed=0)], data)
     rows = all_rows(told.checkpoints[-1])
     taken = dict(zip(rows.step.tolist(), rows.epoch.tolist(), strict=True))
     # Four steps an epoch; 4 and 8 are epochs' ends.
@@ -158,7 +164,7 @@ def test_a_training_that_goes_on_has_the_rows_of_one_that_was_not_interrupted(
     placement: str,
     running: str,
     activation: str,
-    optimiser: OptimiserSettings,
+    optimiser: Optimiser,
     data: Data,
     mixed_plans: list[ReplicaPlan],
     tell: Tell,
@@ -198,12 +204,12 @@ def test_checkpoints_without_these_probes_are_refused(
     data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
     settings = settings_for("pre")
-    (bare,) = tell(dataclasses.replace(settings, probes=None), mixed_plans[:1], data)
+    (bare,) = tell(vary(settings, probes=ProbeSettings()), mixed_plans[:1], data)
     again = dataclasses.replace(mixed_plans[0], checkpoint=bare.checkpoints[1])
     with pytest.raises(ValueError, match="is missing or of another shape"):
         next(iter(train_stack(settings, [again], data)))
     none = settings_for("none")
-    (bare,) = tell(dataclasses.replace(none, probes=None), mixed_plans[:1], data)
+    (bare,) = tell(vary(none, probes=ProbeSettings()), mixed_plans[:1], data)
     again = dataclasses.replace(mixed_plans[0], checkpoint=bare.checkpoints[1])
     with pytest.raises(ValueError, match="is of no probed run"):
         next(iter(train_stack(none, [again], data)))
@@ -214,9 +220,7 @@ def test_a_network_that_diverges_disturbs_no_other(
     placement: str, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
     settings = settings_for(placement, epochs=3)
-    lost = ReplicaPlan(
-        seed=5, initialisation=Initialisation(scheme="constant", parameters={"value": 1e30})
-    )
+    lost = ReplicaPlan(seed=5, init=initial("constant", value=1e30))
     (alone,) = tell(settings, [mixed_plans[0]], data)
     first, gone = tell(settings, [mixed_plans[0], lost], data)
     assert first.bits == alone.bits
@@ -255,12 +259,14 @@ def test_the_schedule_of_epochs_is_bounded() -> None:
 
 
 def test_the_layers_of_deep_networks_are_bounded(data: Data, tell: Tell) -> None:
-    settings = dataclasses.replace(
+    settings = vary(
         settings_for("none", epochs=1),
-        probes=ProbeSettings(groups=("gradients",), steps_per_doubling=0, batch_size=10),
-        architecture=Architecture(widths=(12, *[3] * 90, 10), activation="tanh"),
+        probes=ProbeSettings(
+            enabled=True, groups=("gradients",), steps_per_doubling=0, batch_size=10
+        ),
+        architecture=shape(widths=(12, *[3] * 90, 10), activation="tanh"),
     )
-    (told,) = tell(settings, [ReplicaPlan(seed=0, initialisation=Initialisation())], data)
+    (told,) = tell(settings, [ReplicaPlan(seed=0)], data)
     layers = {key[0] for key in all_rows(told.checkpoints[-1]).keys} - {WHOLE}
     assert len(layers) == 64
     assert {1, 91} <= layers
@@ -271,10 +277,10 @@ def test_training_time_is_without_the_time_of_probes(
 ) -> None:
     ticks = iter(range(10_000))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))
-    plan: Sequence[ReplicaPlan] = [ReplicaPlan(seed=0, initialisation=Initialisation())]
+    plan: Sequence[ReplicaPlan] = [ReplicaPlan(seed=0)]
     seconds = []
-    for probes in (None, PROBED):
-        settings = dataclasses.replace(settings_for("none"), probes=probes)
+    for probes in (ProbeSettings(), PROBED):
+        settings = vary(settings_for("none"), probes=probes)
         records = [r for r in train_stack(settings, plan, data) if hasattr(r, "replicas")]
         seconds.append([record.stack_seconds for record in records])
     # Each look at the clock is a tick: one between begin and end, and two for each moment within

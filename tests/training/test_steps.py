@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from shapes import OPTIM, shape, vary
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bninit.data.load import Data
-from bninit.nets.architecture import Architecture
 from bninit.nets.stack import StackedMLP
 from bninit.training import steps as steps_module
-from bninit.training.loop import ReplicaPlan, Session, TrainSettings
-from bninit.training.optimisers import Optimiser, OptimiserSettings, Schedule, build_optimiser
+from bninit.training.loop import Session
+from bninit.training.optimisers import Optimiser, build_optimiser
+from bninit.training.plan import ReplicaPlan, StackPlan
+from bninit.training.settings import CosineSchedule
 from bninit.training.steps import CAPTURED, PLAIN, Steps, batches, epoch_order, train_step, ways
 
 MakeData = Callable[..., Data]
@@ -25,30 +26,30 @@ OPTIMISERS = ("sgd", "adam", "adamw")
 BATCH = 40  # three whole batches and a rest of 30
 
 
-def session(settings: TrainSettings, plans: list[ReplicaPlan], data: Data) -> Session:
+def session(settings: StackPlan, plans: list[ReplicaPlan], data: Data) -> Session:
     return Session(settings, plans, data)
 
 
 @pytest.fixture
-def trained(settings: TrainSettings) -> TrainSettings:
-    architecture = Architecture(
+def trained(settings: StackPlan) -> StackPlan:
+    architecture = shape(
         widths=(12, 17, 20, 10), placement="pre", input_norm=True, running="cumulative"
     )
-    return dataclasses.replace(settings, architecture=architecture, batch_size=BATCH)
+    return vary(settings, architecture=architecture, batch_size=BATCH)
 
 
-def program(training: Session, settings: TrainSettings) -> tuple[StackedMLP, Optimiser, Steps]:
+def program(training: Session, settings: StackPlan) -> tuple[StackedMLP, Optimiser, Steps]:
     """Steps of a copy of the session's stack, which are never captured."""
     network = training.network.select(range(training.network.num_replicas))
-    optimiser = build_optimiser(network.parameters, settings.optimiser)
+    optimiser = build_optimiser(network.parameters, settings.optim)
     data = training.data
     steps = Steps(
         network,
         optimiser,
         data.train_x,
         data.train_y,
-        batch_size=settings.batch_size,
-        last_batch=settings.last_batch,
+        batch_size=settings.train.batch_size,
+        last_batch=settings.train.last_batch,
         capture=False,
     )
     return network, optimiser, steps
@@ -56,9 +57,9 @@ def program(training: Session, settings: TrainSettings) -> tuple[StackedMLP, Opt
 
 @pytest.mark.parametrize("last_batch", ["keep", "drop"])
 def test_the_steps_are_those_of_the_order_one_after_another(
-    last_batch: str, trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    last_batch: str, trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    trained = dataclasses.replace(trained, last_batch=last_batch)
+    trained = vary(trained, last_batch=last_batch)
     training = session(trained, mixed_plans[:3], data)
     network, _, steps = program(training, trained)
     other, optimiser, _ = program(training, trained)
@@ -80,7 +81,7 @@ def test_the_steps_are_those_of_the_order_one_after_another(
 
 
 def test_an_epoch_can_be_gone_on_with(
-    trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     training = session(trained, mixed_plans[:2], data)
     network, optimiser, steps = program(training, trained)
@@ -122,15 +123,15 @@ class Calls(TorchDispatchMode):
 def test_every_step_calls_the_same_with_the_same_constants(
     running: str,
     optimiser: str,
-    trained: TrainSettings,
+    trained: StackPlan,
     data: Data,
     mixed_plans: list[ReplicaPlan],
 ) -> None:
     """A captured step repeats the calls of one step: what changes has to lie in tensors."""
-    trained = dataclasses.replace(
+    trained = vary(
         trained,
-        architecture=dataclasses.replace(trained.architecture, running=running),
-        optimiser=OptimiserSettings(name=optimiser),
+        running=running,
+        optim=OPTIM[optimiser],
     )
     training = session(trained, mixed_plans[:2], data)
     _, _, steps = program(training, trained)
@@ -150,7 +151,7 @@ def test_every_step_calls_the_same_with_the_same_constants(
 
 
 def test_nothing_of_the_stack_moves_in_memory(
-    trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     training = session(trained, mixed_plans[:2], data)
     places = []
@@ -175,7 +176,7 @@ class Replayed:
 
 
 def test_a_rest_has_a_graph_of_its_own(
-    trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     plain, replaying = (session(trained, mixed_plans[:2], data) for _ in range(2))
     graphs = {is_rest: Replayed(replaying.steps, is_rest=is_rest) for is_rest in (False, True)}
@@ -186,7 +187,7 @@ def test_a_rest_has_a_graph_of_its_own(
 
 
 def test_how_the_steps_were_made_is_told(
-    trained: TrainSettings, data: Data, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     steps_module._ways.clear()
     session(trained, mixed_plans[:1], data)
@@ -202,18 +203,18 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 def test_captured_steps_are_the_plain_ones(
     running: str,
     optimiser: str,
-    trained: TrainSettings,
+    trained: StackPlan,
     make_data: MakeData,
     mixed_plans: list[ReplicaPlan],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trained = dataclasses.replace(
+    trained = vary(
         trained,
-        architecture=dataclasses.replace(trained.architecture, running=running),
-        optimiser=OptimiserSettings(name=optimiser),
-        schedule=Schedule(name="cosine"),
+        running=running,
+        optim=OPTIM[optimiser],
+        schedule=CosineSchedule(),
         lr=0.01,
-        device=torch.device("cuda"),
+        device="cuda",
     )
     data = make_data(device="cuda")
     captured = session(trained, mixed_plans, data)
@@ -233,9 +234,9 @@ def test_captured_steps_are_the_plain_ones(
 @pytest.mark.cuda
 @needs_cuda
 def test_nothing_waits_for_the_gpu_within_an_epoch(
-    trained: TrainSettings, make_data: MakeData, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, make_data: MakeData, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    trained = dataclasses.replace(trained, device=torch.device("cuda"))
+    trained = vary(trained, device="cuda")
     training = session(trained, mixed_plans, make_data(device="cuda"))
     order = epoch_order(list(range(10)), epoch=1, num_examples=150)
     training.steps.begin(order, lr=0.1)
@@ -250,7 +251,7 @@ def test_nothing_waits_for_the_gpu_within_an_epoch(
 @pytest.mark.cuda
 @needs_cuda
 def test_a_step_that_cannot_be_captured_is_made_all_the_same(
-    trained: TrainSettings,
+    trained: StackPlan,
     make_data: MakeData,
     mixed_plans: list[ReplicaPlan],
     monkeypatch: pytest.MonkeyPatch,
@@ -261,7 +262,7 @@ def test_a_step_that_cannot_be_captured_is_made_all_the_same(
         return loss
 
     monkeypatch.setattr(steps_module, "train_step", waiting)
-    trained = dataclasses.replace(trained, device=torch.device("cuda"))
+    trained = vary(trained, device="cuda")
     training = session(trained, mixed_plans, make_data(device="cuda"))
     assert ways()["steps"].startswith(f"{PLAIN}: capturing failed: ")
     assert training.run_epoch().shape == (10, 4)
@@ -270,11 +271,11 @@ def test_a_step_that_cannot_be_captured_is_made_all_the_same(
 @pytest.mark.cuda
 @needs_cuda
 def test_the_first_steps_are_those_of_the_cpu(
-    trained: TrainSettings, make_data: MakeData, mixed_plans: list[ReplicaPlan]
+    trained: StackPlan, make_data: MakeData, mixed_plans: list[ReplicaPlan]
 ) -> None:
     losses = [
         session(
-            dataclasses.replace(trained, device=torch.device(device)),
+            vary(trained, device=device),
             mixed_plans,
             make_data(device=device),
         ).run_epoch()

@@ -19,11 +19,12 @@ from bninit.data.load import Data
 from bninit.errors import DataError
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
-from bninit.nets.start import Initialisation, draw_start, stack
+from bninit.nets.settings import InitSettings, ModelSettings
+from bninit.nets.start import draw_start, stack
 from bninit.training.loop import Session
-from bninit.training.optimisers import OptimiserSettings
-from bninit.training.plan import ReplicaPlan, TrainSettings
+from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.settings import SGDSettings, TrainSettings
 from bninit.training.steps import epoch_order
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def step_cost(architecture: Architecture, *, batch_size: int, itemsize: int = 4)
             trains_before = True
         elif kind == "norm":
             moved += 3 * signal + 5 * signal
-            trains_before = trains_before or architecture.affine
+            trains_before = trains_before or architecture.norm.affine
         else:
             moved += 2 * signal + 3 * signal
     return 2 * multiplied, itemsize * moved
@@ -122,7 +123,11 @@ class Case:
         self.hidden, self.batch_size, self.placement = hidden, batch_size, placement
         self.epoch_steps = EPOCH_IMAGES // batch_size
         self.architecture = Architecture(
-            widths=(num_pixels, *hidden, data.num_classes), placement=placement
+            num_inputs=num_pixels,
+            num_classes=data.num_classes,
+            model=ModelSettings.model_validate(
+                {"hidden": hidden, "norm": {"placement": placement}}
+            ),
         )
         self.flops_per_step, self.bytes_per_step = step_cost(
             self.architecture, batch_size=batch_size
@@ -146,7 +151,7 @@ class Case:
         """Initial state of network `seed`, as ``nn.Sequential`` names it, on the CPU."""
         drawn = draw_start(
             self.architecture,
-            Initialisation(),
+            InitSettings(),
             weight_draws=partial(weight_draws, seed),
             bias_draws=partial(bias_draws, seed),
             dtype=torch.float32,
@@ -203,16 +208,14 @@ class StackLoop:
     def __init__(self, case: Case, *, num_networks: int) -> None:
         self.name = f"bninit, stack of {num_networks}" if num_networks > 1 else "bninit, 1 network"
         self.num_networks = num_networks
-        settings = TrainSettings(
+        plan = StackPlan(
             architecture=case.architecture,
-            optimiser=OptimiserSettings(name="sgd", momentum=MOMENTUM),
-            lr=LEARNING_RATE,
-            epochs=1_000_000,  # only a learning-rate schedule would depend on it
-            batch_size=case.batch_size,
+            optim=SGDSettings(lr=LEARNING_RATE, momentum=MOMENTUM),
+            train=TrainSettings(batch_size=case.batch_size),
             device=case.device,
         )
-        plans = [ReplicaPlan(seed=r, initialisation=Initialisation()) for r in range(num_networks)]
-        self._session = Session(settings, plans, case.data)
+        replicas = [ReplicaPlan(seed=r) for r in range(num_networks)]
+        self._session = Session(plan, replicas, case.data)
 
     def train(self) -> Losses:
         """See `Loop.train`."""

@@ -15,14 +15,12 @@ from torch import Tensor
 
 from bninit.config import Config
 from bninit.data.load import Data, load
-from bninit.engines.plan import initialisation_of
 from bninit.nets.architecture import NONE, POST, PRE, Architecture, ParameterRow, parameter_rows
 from bninit.nets.initialisers import Law, bias_law, weight_law
 from bninit.nets.layers import cross_entropy
 from bninit.nets.signals import LayerSignals, distinct_units, read_signals
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import LSUV_BATCH, draw_start, stack
-from bninit.store.networks import architecture_of, dtype_of
 from bninit.theory.batch_norm import gradient_growth
 from bninit.theory.layers import Signal
 from bninit.theory.mean_field import (
@@ -241,9 +239,9 @@ def explain_start(
         data_dir=data_dir,
         val_size=config.data.val_size,
         scale=config.data.scale,
-        dtype=dtype_of(config),
+        dtype=config.train.dtype,
     )
-    architecture = architecture_of(config)
+    architecture = config.architecture
     network = _draw(config, seeds, data)
     num_examples = min(config.train.batch_size, MOST_EXAMPLES)
     labels = data.train_y[:num_examples].expand(len(seeds), -1)
@@ -289,14 +287,14 @@ def explain_start(
 
 
 def _draw(config: Config, seeds: Sequence[int], data: Data) -> StackedMLP:
-    architecture = architecture_of(config)
+    architecture = config.architecture
     starts = [
         draw_start(
             architecture,
-            initialisation_of(config),
+            config.model.init,
             weight_draws=partial(weight_draws, seed),
             bias_draws=partial(bias_draws, seed),
-            dtype=dtype_of(config),
+            dtype=config.train.dtype,
             examples=data.train_x[:LSUV_BATCH],
         )
         for seed in seeds
@@ -307,22 +305,19 @@ def _draw(config: Config, seeds: Sequence[int], data: Data) -> StackedMLP:
 def _lsuv_inputs(network: StackedMLP, data: Data) -> Floats:
     """What the first linear layer reads of the images on which ``lsuv`` measures."""
     x = data.train_x[:LSUV_BATCH].T[None]
-    if network.architecture.input_norm:
+    if network.architecture.norm.input:
         x = network.select([0]).layers[0].forward(x, training=True)
     return _numbers(x[0, :, :MOST_EXAMPLES])
 
 
 def _laws(config: Config, architecture: Architecture) -> list[LayerLaws]:
     init = config.model.init
-    keys = ("gain", "std", "limit", "value", "truncated")
-    given = {key: getattr(init, key) for key in keys if getattr(init, key) is not None}
-    of_bias = {key: getattr(init.bias, key) for key in ("std", "limit", "value")}
     return [
         LayerLaws(
             fan_in=fan_in,
             fan_out=fan_out,
-            weight=weight_law(init.scheme, fan_in=fan_in, fan_out=fan_out, **given),
-            bias=bias_law(init.bias.scheme, fan_in=fan_in, fan_out=fan_out, **of_bias)
+            weight=weight_law(init, fan_in=fan_in, fan_out=fan_out),
+            bias=bias_law(init.bias, fan_in=fan_in, fan_out=fan_out)
             if architecture.has_bias(number)
             else None,
         )
@@ -341,7 +336,7 @@ def _predicted(
     try:
         with np.errstate(all="ignore"):
             return predict(
-                architecture_of(config),
+                config.architecture,
                 laws,
                 inputs=_signal(_numbers(signals[0].linear_in[0])),
                 output_gradient=np.einsum("rkb,rkc->bc", errors, errors) / errors[:, :, 0].size,

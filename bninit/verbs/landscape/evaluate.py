@@ -29,17 +29,15 @@ from bninit.engines.plan import (
     data_key,
     largest_stack,
     load_data,
-    plan_of,
     plan_stacks,
-    products_of,
-    train_settings_of,
+    replica_plan,
+    stack_plan,
 )
 from bninit.nets.architecture import Architecture
 from bninit.nets.layers import example_losses
 from bninit.nets.products import FULL
 from bninit.nets.stack import StackedMLP
 from bninit.store import Run
-from bninit.store.networks import architecture_of
 from bninit.training.replay import MeasuredStep, replay
 from bninit.training.seeding import direction_draws
 from bninit.verbs.landscape.landscape import (
@@ -266,8 +264,8 @@ class Survey:
         self._watcher.note(f"{labels}: training once more, {num_steps:,} steps{along}")
         losses: list[npt.NDArray[np.floating]] = []
         for epoch in replay(
-            train_settings_of(config, device=self._device),
-            [plan_of(job) for job in stack],
+            stack_plan(config, device=self._device),
+            [replica_plan(job) for job in stack],
             self._data_of(config),
             steps=steps,
             lengths=self._options.lengths,
@@ -335,7 +333,7 @@ class Survey:
     def _slice(self, run: Run, row: LandscapeRun) -> None:
         """Lines along each random direction, and the plane of the first two."""
         options, label, extent = self._options, row.label, self._options.extent
-        architecture, state = architecture_of(run.config), self._state_of(run)
+        architecture, state = run.config.architecture, self._state_of(run)
         directions = [
             filter_normalized_direction(
                 architecture, state, draws=direction_draws(DIRECTION_SEED, k)
@@ -366,14 +364,14 @@ class Survey:
         """Losses as `slice_losses` gives them, on the first training examples of the config."""
         data, examples = self._data_of(config), self._options.examples
         found: Numbers = slice_losses(
-            architecture_of(config),
+            config.architecture,
             {name: value.to(self._device) for name, value in state.items()},
             directions=directions,
             coordinates=torch.from_numpy(coordinates),
             x=data.train_x[:examples],
             y=data.train_y[:examples],
             statistics=self._options.statistics,
-            precision=products_of(config),
+            precision=config.train.products,
         ).numpy()
         return found
 

@@ -15,13 +15,12 @@ from bninit.engines.driver import Failure, Outcome, train_jobs
 from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
 from bninit.engines.plan import (
     largest_stack,
-    plan_of,
     plan_stacks,
+    replica_plan,
     resolve_device,
-    train_settings_of,
+    stack_plan,
 )
 from bninit.store import Run, files, find_runs
-from bninit.store.networks import dtype_of
 from bninit.training.loop import seconds_per_step
 from bninit.verbs.study.decide import Verdict, decide
 from bninit.verbs.study.expand import StudyArm, expand
@@ -145,10 +144,10 @@ def estimate_seconds(
                 val_size=config.data.val_size,
                 scale=config.data.scale,
                 device=on,
-                dtype=dtype_of(config),
+                dtype=config.train.dtype,
             )
-            settings = train_settings_of(config, device=on)
-            measured[key] = seconds_per_step(settings, [plan_of(job) for job in stack], data)
+            settings = stack_plan(config, device=on)
+            measured[key] = seconds_per_step(settings, [replica_plan(job) for job in stack], data)
         total += measured[key] * config.train.epochs * config.iterations_per_epoch
     return total
 
