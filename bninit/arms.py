@@ -422,9 +422,9 @@ def resolve_runs(named: Iterable[Named | Run], *, runs_dir: str | os.PathLike[st
     """The runs that a user names, in the order named.
 
     A file, or a text that ends like a YAML file, is a config: its finished and begun runs are
-    meant. Else the first of these that exists: runs with this id, or with this name and arm id
-    (``<name>-<arm id>/seed-<n>``, ``<name>-<arm id>``); arms with this name; a folder of runs; arms
-    whose id begins with this.
+    meant. Else the first of these that exists: a folder of runs; the run
+    ``<name>-<arm id>/seed-<n>``; the arm ``<name>-<arm id>``; arms with this name; arms whose id
+    begins with this.
 
     Args:
         named: Runs among them are taken as they are.
@@ -576,24 +576,32 @@ def _called(text: str, items: Sequence[T], called: Callable[[T], tuple[str, str]
     return next((tier for tier in tiers if tier), [])
 
 
-def _runs_named(text: str, kept: Sequence[Run], runs_dir: Path) -> list[Run]:
-    """The runs that a text means; see `resolve_runs`. At least one."""
-    wanted = text.rstrip("/\\")
-    runs = [run for run in kept if run.id == wanted]
-    runs = runs or _called(wanted, kept, lambda run: (run.name, run.arm))
-    is_by_id = bool(runs) and wanted not in (runs[0].id, runs[0].id.partition("/")[0], runs[0].name)
-    if wanted and Path(text).is_dir() and (is_by_id or not runs):
+def _runs_named(
+    text: str, kept: Sequence[Run], runs_dir: Path, *, one_arm: bool = False
+) -> list[Run]:
+    """The runs that a text means, at least one; see `resolve_runs`."""
+    wanted, is_folder = text.rstrip("/\\"), Path(text).is_dir()
+    runs: list[Run] = []
+    if wanted and is_folder:
         is_all = runs_dir.is_dir() and Path(text).samefile(runs_dir)
         runs = list(kept) if is_all else find_runs(text)
-        if not runs:
-            raise StoreError(
-                "there are no runs in this folder",
-                where=text,
-                hint="name a run's folder, an arm's, or a config file",
-            )
     if runs:
         return runs
-    names = list(dict.fromkeys(f"{run.name}-{run.arm}" for run in kept))
+    runs = [run for run in kept if run.id == wanted]
+    runs = runs or _called(wanted, kept, lambda run: (run.name, run.arm))
+    names = list(dict.fromkeys(f"{run.name}-{run.arm}" for run in runs or kept))
+    if one_arm and runs and len(names) > 1:
+        raise UserError(
+            f"{text!r} could be {len(names)} arms",
+            where=str(runs_dir),
+            hint=f"name one: {', '.join(names)}",
+        )
+    if runs:
+        return runs
+    if wanted and is_folder:
+        what = "there are no runs in this folder"
+        hint = "name a run's folder, an arm's, or a config file"
+        raise StoreError(what, where=text, hint=hint)
     near = nearest(text, [*names, *(run.name for run in kept)])
     if near:
         hint = f"did you mean {near}?"
@@ -601,28 +609,20 @@ def _runs_named(text: str, kept: Sequence[Run], runs_dir: Path) -> list[Run]:
         hint = f"the arms there are {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
     else:
         hint = "there are no runs in this folder; name a config file"
-    raise StoreError(
-        f"unknown run, arm, folder or config file: {text!r}", where=str(runs_dir), hint=hint
-    )
+    what = f"unknown run, arm, folder or config file: {text!r}"
+    raise StoreError(what, where=str(runs_dir), hint=hint)
 
 
 def _requests_of_runs(text: str, kept: Sequence[Run], runs_dir: Path) -> list[ArmRequest]:
-    """The arms of the runs that a text means; a name or id may mean one arm only."""
-    runs = _runs_named(text, kept, runs_dir)
+    """The arms of the runs that a text means."""
+    runs = _runs_named(text, kept, runs_dir, one_arm=True)
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.arm, []).append(run)
-    if len(groups) > 1 and not Path(text).is_dir():
-        listed = ", ".join(f"{each[0].name}-{arm}" for arm, each in groups.items())
-        raise UserError(
-            f"{text!r} could be {len(groups)} arms",
-            where=str(runs_dir),
-            hint=f"name one: {listed}",
-        )
-    is_one_run = len(runs) == 1 and Path(text).name == runs[0].folder.name
     requests = []
     for arm, each in groups.items():
-        first = next((run for run in each if run.status in FINISHED), each[0])
+        finished = [run for run in each if run.status in FINISHED]
+        first = (finished or each)[0]
         requests.append(
             ArmRequest(
                 texts=[text],
@@ -631,8 +631,8 @@ def _requests_of_runs(text: str, kept: Sequence[Run], runs_dir: Path) -> list[Ar
                 id=arm,
                 seeds=tuple(sorted({run.seed for run in each})),
                 home=first.folder.parent.parent,
-                is_whole=not is_one_run,
-                finished={run.seed: run for run in each if run.status in FINISHED},
+                is_whole=len(runs) > 1 or Path(text).name != first.folder.name,
+                finished={run.seed: run for run in finished},
             )
         )
     return requests
@@ -686,6 +686,10 @@ _PAIRING_LIMITS = (
         "are tested on different images: their accuracies measure different tasks.",
     ),
 )
+_TIMING_LIMITS = {
+    "stack_size": "in stacks of different sizes ({}); a network in a larger stack takes less.",
+    "machine": "on different machines ({}); compare epochs or steps instead.",
+}
 _MOST_NAMED = 4
 
 
@@ -831,16 +835,11 @@ def timing_limits(runs: pd.DataFrame) -> list[str]:
     Args:
         runs: One row per run, with label, stack_size, and machine or None.
     """
-    found = []
-    for column, what, advice in (
-        ("stack_size", "in stacks of different sizes", "a network in a larger stack takes less"),
-        ("machine", "on different machines", "compare epochs or steps instead"),
-    ):
-        values = _unequal(runs, column)
-        if values:
-            listing = _listed([f"{label}: {' and '.join(each)}" for label, each in values.items()])
-            found.append(f"Seconds are not comparable: runs trained {what} ({listing}); {advice}.")
-    return found
+    return [
+        f"Seconds are not comparable: runs trained {what.format(values)}"
+        for column, what in _TIMING_LIMITS.items()
+        if (values := _unequal(runs, column))
+    ]
 
 
 def data_limits(runs: pd.DataFrame) -> list[str]:
@@ -849,26 +848,25 @@ def data_limits(runs: pd.DataFrame) -> list[str]:
     Args:
         runs: One row per run, with label, data.name, and data_checksum or None.
     """
-    found = []
-    for name, part in runs.groupby("data.name", sort=False):
-        values = _unequal(part, "data_checksum")
-        if values:
-            listing = [f"{label} {' and '.join(v[:8] for v in vs)}" for label, vs in values.items()]
-            found.append(
-                f"The files of {name!s} were not the same for all runs (check sums: "
-                f"{_listed(listing)}): they saw different images."
-            )
-    return found
+    return [
+        f"The files of {name!s} were not the same for all runs (check sums: {sums}): they saw "
+        "different images."
+        for name, part in runs.groupby("data.name", sort=False)
+        if (sums := _unequal(part, "data_checksum", num_characters=8))
+    ]
 
 
-def _unequal(runs: pd.DataFrame, column: str) -> dict[str, list[str]]:
-    """The values of a column that are known, by arm; nothing where all are equal."""
-    known = runs[runs[column].notna()]
+def _unequal(runs: pd.DataFrame, column: str, *, num_characters: int | None = None) -> str:
+    """The known values of a column by arm, ``a: 5, b: 5 and 10``; empty where all are equal."""
     by_arm: dict[str, dict[str, None]] = {}
-    for label, value in zip(known["label"].tolist(), known[column].tolist(), strict=True):
-        by_arm.setdefault(label, {})[str(value)] = None
-    different = {value for values in by_arm.values() for value in values}
-    return {label: list(each) for label, each in by_arm.items()} if len(different) > 1 else {}
+    for label, value in zip(runs["label"].tolist(), runs[column].tolist(), strict=True):
+        if value == value and value is not None:  # pandas makes NaN of None among numbers
+            by_arm.setdefault(label, {})[str(value)] = None
+    if len({value for values in by_arm.values() for value in values}) < 2:
+        return ""
+    return _listed(
+        [f"{label}: {' and '.join(v[:num_characters] for v in vs)}" for label, vs in by_arm.items()]
+    )
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -893,19 +891,15 @@ def machines_of(runs: Sequence[Run]) -> dict[str, list[str | None]]:
             about = run.environment
         except StoreError:
             about = {}
-        found["machine"].append(_machine(about))
-        found["data_checksum"].append(_text(about.get("data_checksum")))
+        # What others wrote may be anything.
+        text = {key: value for key, value in about.items() if isinstance(value, str)}
+        machine = text.get("device")
+        if machine is not None and machine.startswith("cpu"):
+            threads = about.get("threads")
+            machine = text.get("cpu") or "CPU"
+            machine += f" with {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+        elif machine is not None:
+            machine = text.get("device_name") or machine
+        found["machine"].append(machine)
+        found["data_checksum"].append(text.get("data_checksum"))
     return found
-
-
-def _machine(about: Mapping[str, Any]) -> str | None:
-    device = _text(about.get("device"))
-    if device is None or not device.startswith("cpu"):
-        return device and (_text(about.get("device_name")) or device)
-    threads = about.get("threads")
-    name = _text(about.get("cpu")) or "CPU"
-    return f"{name} with {threads} thread{'' if threads == 1 else 's'}" if threads else name
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

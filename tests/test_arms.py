@@ -350,6 +350,6 @@ def test_different_contents_of_one_data_set_are_warned_of() -> None:
     )
     assert data_limits(runs) == []
     (warning,) = data_limits(runs.assign(data_checksum=["1" * 64, "2" * 64]))
-    assert "a 11111111, b 22222222" in warning
+    assert "a: 11111111, b: 22222222" in warning
     other = runs.assign(**{"data.name": ["mnist", "kmnist"]})
     assert data_limits(other.assign(data_checksum=["1" * 64, "2" * 64])) == []

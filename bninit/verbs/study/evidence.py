@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bninit.arms import ArmSummary, summarise_arms
+from bninit.arms import ArmSummary, leaves, summarise_arms
 from bninit.config import arm_dict
 from bninit.config.identity import value_label
 from bninit.config.overlay import key_path, overlap
@@ -111,7 +111,7 @@ def held_settings(arms: Sequence[StudyArm], *, axes: Sequence[str] = ()) -> dict
     varied = [key_path(axis) for axis in axes]
     seen: dict[tuple[str, ...], list[Any]] = {}
     for arm in arms:
-        for path, value in _leaves(arm_dict(arm.config)):
+        for path, value in leaves(arm_dict(arm.config)):
             seen.setdefault(path, []).append(value)
     return {
         ".".join(path): values[0]
@@ -164,16 +164,6 @@ def _curves(tables: Sequence[pd.DataFrame]) -> dict[str, pd.DataFrame]:
         return {}
     rows = pd.concat(tables, ignore_index=True)
     return {column: bands(rows, column) for column in CURVES}
-
-
-def _leaves(
-    values: Mapping[str, Any], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*above, key))
-        else:
-            yield (*above, key), value
 
 
 def provenance(runs: Runs, *, arms: Sequence[StudyArm]) -> dict[str, str]:
