@@ -33,10 +33,7 @@ from bninit.stats import Floats, ReachedCurve, Spread, median_of_censored, reach
 from bninit.store import Run, find_runs, load_runs
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pandas as pd
-
-    from bninit.store.layers import StoredLayers
 
 Setting: TypeAlias = str | int | float | bool | list[int] | list[float]
 """The value of one key of a config."""
@@ -303,34 +300,11 @@ def column_of(metric: str, target: float | None) -> str:
     return metric if target is None else f"{metric}_{target:g}"
 
 
-@dataclass(frozen=True)
-class _ReadRun:
-    """A finished run whose metrics.csv was read before; see `bninit.metrics.Measured`."""
-
-    run: Run
-    config: Config
-    columns: dict[str, npt.NDArray[Any]]
-
-    @property
-    def summary(self) -> dict[str, Any] | None:
-        return self.run.summary
-
-    def metrics(self) -> dict[str, npt.NDArray[Any]]:
-        return self.columns
-
-    def step_losses(self) -> npt.NDArray[np.floating]:
-        return self.run.step_losses()
-
-    def stored_layers(self) -> StoredLayers:
-        return self.run.stored_layers()
-
-
 def runs_frame(
     arms: Sequence[Arm],
     *,
     metrics: Sequence[str],
     targets: Sequence[float],
-    epochs: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row for each run.
 
@@ -338,18 +312,17 @@ def runs_frame(
         arms: With finished runs only.
         metrics: Names in `bninit.metrics.METRICS`.
         targets: Validation accuracies, for the metrics that take one.
-        epochs: The metrics of all these runs, if they are at hand (`epochs_of`).
 
     Returns:
         label, name, arm, seed, status, epochs, stack_size; a column for each metric (and
         target, see `column_of`), NaN where a run has none; and for each key of the configs its
         value under the dotted key, None where the key plays no part.
+
+    Raises:
+        StoreError: The metrics of a run are missing or damaged.
     """
     import pandas as pd
 
-    table = epochs_of([run for arm in arms for run in arm.runs])[0] if epochs is None else epochs
-    columns = {name: table[name].to_numpy() for name in table.columns}
-    places = table.groupby(["arm", "seed"], sort=False).indices
     wanted = [
         (METRICS[name], target)
         for name in metrics
@@ -360,24 +333,13 @@ def runs_frame(
     for arm, label in zip(arms, labels_of(arms), strict=True):
         settings = {key: arm.settings.get(key) for key in keys}
         for run in arm.runs:
-            place = places.get((run.arm, run.seed))
-            if run.summary is None or place is None:
-                raise ValueError(f"{run.id} is not finished, or its epochs are missing")
-            read = _ReadRun(run, arm.config, {name: each[place] for name, each in columns.items()})
-            rows.append(
-                {
-                    "label": label,
-                    "name": run.name,
-                    "arm": arm.id,
-                    "seed": run.seed,
-                    **{key: run.summary[key] for key in ("status", "epochs", "stack_size")},
-                    **{
-                        column_of(metric.name, target): metric.value(read, target or 0.0)
-                        for metric, target in wanted
-                    },
-                    **settings,
-                }
-            )
+            about = {"label": label, "name": run.name, "arm": arm.id, "seed": run.seed}
+            summary = run.summary or {}
+            kept = {key: summary.get(key) for key in ("status", "epochs", "stack_size")}
+            figures = {
+                column_of(m.name, target): m.value(run, target or 0.0) for m, target in wanted
+            }
+            rows.append({**about, **kept, **figures, **settings})
     return pd.DataFrame(rows)
 
 

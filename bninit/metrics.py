@@ -6,7 +6,7 @@ A further metric is one entry in `METRICS`, and its reading function here if non
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -18,9 +18,9 @@ from bninit.training.targets import first_reached
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pandas as pd
 
     from bninit.config import Config
+    from bninit.store.epochs import Row
     from bninit.store.layers import StoredLayers, Trace
 
 
@@ -35,8 +35,8 @@ class Measured(Protocol):
     def summary(self) -> dict[str, Any] | None:
         """The contents of summary.json; None while it is not finished."""
 
-    def metrics(self) -> pd.DataFrame | Mapping[str, npt.NDArray[Any]]:
-        """The columns of metrics.csv by name, one value for each epoch from 0."""
+    def rows(self) -> Sequence[Row]:
+        """The rows of metrics.csv, one for each epoch from 0."""
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         """Training loss of each step, (step,)."""
@@ -134,9 +134,11 @@ def _has_diverged(run: Measured) -> bool:
     return bool(_summary(run)["status"] == "diverged")
 
 
-def _column(run: Measured, name: str) -> list[float]:
-    """A column of metrics.csv, from epoch 0."""
-    return list(run.metrics()[name].tolist())
+def _first_reached(run: Measured, target: float) -> Row | None:
+    """The row of the first epoch whose validation accuracy reached the target."""
+    rows = run.rows()
+    epoch = first_reached([row.val_accuracy for row in rows], target)
+    return None if epoch is None else rows[epoch]
 
 
 def of_summary(*keys: str) -> Reading:
@@ -155,7 +157,7 @@ def of_last_row(column: str) -> Reading:
     """Makes the reading of a column of metrics.csv after the last epoch."""
 
     def value(run: Measured, _target: float) -> float:
-        return math.nan if _has_diverged(run) else _column(run, column)[-1]
+        return math.nan if _has_diverged(run) else float(getattr(run.rows()[-1], column))
 
     return value
 
@@ -164,15 +166,15 @@ def at_target(column: str) -> Reading:
     """Makes the reading of a column at the first epoch that reached the target."""
 
     def value(run: Measured, target: float) -> float:
-        epoch = first_reached(_column(run, "val_accuracy"), target)
-        return math.nan if epoch is None else float(_column(run, column)[epoch])
+        row = _first_reached(run, target)
+        return math.nan if row is None else float(getattr(row, column))
 
     return value
 
 
 def reached(run: Measured, target: float) -> float:
     """1 when the target was reached, else 0."""
-    return float(first_reached(_column(run, "val_accuracy"), target) is not None)
+    return float(_first_reached(run, target) is not None)
 
 
 def diverged(run: Measured, _target: float) -> float:
@@ -182,7 +184,7 @@ def diverged(run: Measured, _target: float) -> float:
 
 def initial_train_loss(run: Measured, _target: float) -> float:
     """Training loss at epoch 0, in nats."""
-    return _column(run, "train_loss")[0]
+    return run.rows()[0].train_loss
 
 
 def loss_fluctuation(run: Measured, _target: float) -> float:
@@ -203,7 +205,7 @@ def worst_loss_rise(run: Measured, _target: float) -> float:
     """Largest rise of the validation loss from one epoch to the next, 0 if it never rose."""
     if _has_diverged(run):
         return math.nan
-    return max([0.0, *np.diff(_column(run, "val_loss")).tolist()])
+    return float(max([0.0, *np.diff([row.val_loss for row in run.rows()])]))
 
 
 def min_distinct_units(run: Measured, _target: float) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 
 from bninit.config import Config, config_from_dict
 from bninit.metrics import METRICS, horizon_of
+from bninit.store.epochs import Row
 from bninit.store.layers import StoredLayers, decode_layers, encode_layers
 from bninit.training.records import LayerRows
 
@@ -31,17 +31,13 @@ class Kept:
         }
         self._losses = losses or [1.0, 1.0, 1.0, 3.0]
 
-    def metrics(self) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "epoch": [0, 1, 2, 3],
-                "step": [0, 35, 70, 105],
-                "seconds": [0.0, 1.0, 2.0, 3.0],
-                "train_loss": [2.3, 1.0, 0.5, 0.2],
-                "val_loss": [2.4, 0.9, 1.2, 1.0],
-                "val_accuracy": [0.1, 0.8, 0.9, 0.85],
-            }
-        )
+    def rows(self) -> list[Row]:
+        return [
+            Row(0, 0, 0.1, None, 2.3, 0.1, 2.4, 0.1, 0.0),
+            Row(1, 35, 0.1, 1.5, 1.0, 0.8, 0.9, 0.8, 1.0),
+            Row(2, 70, 0.1, 0.7, 0.5, 0.9, 1.2, 0.9, 2.0),
+            Row(3, 105, 0.1, 0.3, 0.2, 0.9, 1.0, 0.85, 3.0),
+        ]
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         return np.array(self._losses)

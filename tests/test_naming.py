@@ -128,6 +128,8 @@ def test_what_is_unknown_is_refused_with_what_is_there(
         ("something", runs_dir, StoreError, r"'something'\n  the arms there are a-"),
         ("", runs_dir, StoreError, "unknown run"),
         ("seed-0", runs_dir, StoreError, "unknown run"),
+        ("a-01234567", runs_dir, StoreError, "unknown run"),
+        ("../a", runs_dir, StoreError, "unknown run"),
         ("bn-pro", runs_dir, StoreError, "did you mean bn-pre"),
         (tmp_path / "nothing.yaml", runs_dir, ConfigError, r"nothing\.yaml"),
         (tmp_path / "empty", runs_dir, StoreError, "no runs in this folder"),

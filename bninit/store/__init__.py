@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bninit.store.runs import find_runs as find_runs
     from bninit.store.runs import load_layers as load_layers
     from bninit.store.runs import load_runs as load_runs
-    from bninit.store.runs import match_runs as match_runs
     from bninit.store.tensorboard import EventWriter as EventWriter
     from bninit.store.writer import RunWriter as RunWriter
     from bninit.store.writer import is_finished as is_finished
@@ -39,7 +38,6 @@ _HOMES = {
     "is_finished": "writer",
     "load_layers": "runs",
     "load_runs": "runs",
-    "match_runs": "runs",
     "run_folder": "names",
 }
 

@@ -32,9 +32,6 @@ Folder: TypeAlias = str | os.PathLike[str]
 Status: TypeAlias = Literal["done", "diverged", "running", "partial", "damaged"]
 """``running``: a process trains it now. ``partial``: begun, and left."""
 
-_SHORTEST_ID = 4
-"""Digits of an arm id from which on it is taken for one."""
-
 _OWNER = {"name": "str", "arm": "str", "seed": "int64", "status": "str"}
 
 
@@ -49,40 +46,6 @@ def find_runs(*places: Folder) -> list[Run]:
     """
     found = {run.folder: run for place in places or ("runs",) for run in _runs_in(Path(place))}
     return sorted(found.values(), key=lambda run: (run.name, run.arm, run.seed))
-
-
-def match_runs(text: str, *, runs_dir: Folder = "runs") -> list[Run]:
-    """Find the runs that a user names.
-
-    Args:
-        text: A run's or an arm's folder, ``<name>-<arm id>/seed-<n>``, ``<name>-<arm id>``, a
-            name, or at least 4 digits of an arm id's beginning.
-        runs_dir: The folder of all runs.
-
-    Returns:
-        At least one run.
-
-    Raises:
-        StoreError: There is none.
-    """
-    wanted = text.rstrip("/\\")
-    runs = find_runs(runs_dir) if Path(runs_dir).is_dir() else []
-    matched = [
-        run
-        for run in runs
-        if wanted in (run.id, run.id.partition("/")[0], run.name)
-        or (len(wanted) >= _SHORTEST_ID and run.arm.startswith(wanted))
-    ]
-    if not matched and Path(text).is_dir():
-        matched = find_runs(text)
-    if matched:
-        return matched
-    known = ", ".join(dict.fromkeys(run.id.partition("/")[0] for run in runs[:20]))
-    raise StoreError(
-        f"there is no run {text!r}",
-        where=str(runs_dir),
-        hint=f"there are: {known}" if known else "there are no runs in this folder",
-    )
 
 
 def _runs_in(place: Path) -> Iterator[Run]:
@@ -226,6 +189,10 @@ class Run:
         Raises:
             StoreError: The file is missing or damaged.
         """
+        return self._read(names.METRICS, decode_metrics) if self.summary is None else self._rows
+
+    @cached_property
+    def _rows(self) -> list[Row]:
         return self._read(names.METRICS, decode_metrics)
 
     def metrics(self) -> pd.DataFrame:

@@ -246,7 +246,7 @@ def test_faults_are_told(keep_run: Any) -> None:
         compare_arms(arms([a], [b]))
     (b.folder / "metrics.csv").write_text("")
     with pytest.raises(StoreError, match=r"metrics\.csv"):
-        compare_arms(arms([a], [b]))
+        compare_arms(arms([a], [Run(b.folder)]))
 
 
 def test_seeds_are_told_briefly() -> None:

@@ -22,7 +22,7 @@ from torch import nn
 from bninit.config import Config, arm_id
 from bninit.errors import StoreError
 from bninit.nets.reference import build_sequential
-from bninit.store import Run, RunWriter, find_runs, load_layers, load_runs, match_runs, run_folder
+from bninit.store import Run, RunWriter, find_runs, load_layers, load_runs, run_folder
 from bninit.store.epochs import COLUMNS, row_of
 from bninit.store.names import parse_arm_folder, parse_run_folder
 from bninit.store.summary import with_check_sums
@@ -90,7 +90,7 @@ def test_a_thousand_runs_are_listed_about_as_quickly_as_their_files_are_read(
 def test_listing_imports_nothing_heavy(finished: Path, runs_dir: Path) -> None:
     script = """
 import sys
-from bninit.store import find_runs, match_runs
+from bninit.store import find_runs
 for run in find_runs(sys.argv[1]):
     print(run.status, run.summary and run.summary["test_accuracy"])
 print(sorted({"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib"} & set(sys.modules)))
@@ -136,25 +136,6 @@ def test_where_runs_are_looked_for(
         with pytest.raises(StoreError, match="no such folder") as caught:
             find_runs(tmp_path / place)
         assert caught.value.where == str(tmp_path / place)
-
-
-def test_what_a_user_may_say(runs_dir: Path, finished: Path) -> None:
-    Story(seed=1).play(runs_dir, until=0)
-    for said, seeds in {
-        str(finished): [0],
-        str(finished.parent): [0, 1],
-        f"tiny-{ARM}/seed-1": [1],
-        f"tiny-{ARM}/seed-1/": [1],
-        f"tiny-{ARM}": [0, 1],
-        "tiny": [0, 1],
-        ARM[:4]: [0, 1],
-    }.items():
-        assert [run.seed for run in match_runs(said, runs_dir=runs_dir)] == seeds
-    for said in ("", "tin", "tiny-01234567", "seed-0", "../tiny", "nope"):
-        with pytest.raises(StoreError, match=f"tiny-{ARM}"):
-            match_runs(said, runs_dir=runs_dir)
-    with pytest.raises(StoreError, match="there are no runs"):
-        match_runs("x", runs_dir=runs_dir / "none")
 
 
 def test_whatever_lies_there_is_listed(runs_dir: Path, finished: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 
 from bninit.config import Config
+from bninit.store.epochs import Row
 from bninit.verbs.study.decide import decide
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import study_from_dict
@@ -47,16 +47,12 @@ class Kept:
         }
         self._reached = reached
 
-    def metrics(self) -> pd.DataFrame:
+    def rows(self) -> list[Row]:
         there = [self._reached is not None and epoch >= self._reached for epoch in range(5)]
-        return pd.DataFrame(
-            {
-                "epoch": range(5),
-                "step": range(0, 50, 10),
-                "seconds": [float(epoch) for epoch in range(5)],
-                "val_accuracy": [0.95 if one else 0.1 for one in there],
-            }
-        )
+        return [
+            Row(epoch, 10 * epoch, 0.1, 1.0, 1.0, 0.5, 1.0, 0.95 if one else 0.1, float(epoch))
+            for epoch, one in enumerate(there)
+        ]
 
     def step_losses(self) -> npt.NDArray[np.floating]:
         return np.ones(4)

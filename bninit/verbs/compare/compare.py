@@ -302,7 +302,6 @@ def compare_arms(
         arms,
         metrics=(*FIGURES, *TIMES, "diverged", "num_parameters"),
         targets=targets,
-        epochs=epochs,
     )
     for column, values in machines_of([run for arm in arms for run in arm.runs]).items():
         runs[column] = values
