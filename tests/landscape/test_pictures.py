@@ -21,6 +21,7 @@ from bninit.verbs.landscape.pictures import (
     lines_chart,
     pictures,
     planes_chart,
+    trajectories_chart,
 )
 from bninit.verbs.landscape.tables import csv_texts, landscape_json, print_landscape, summary_rows
 
@@ -66,11 +67,13 @@ def found() -> Landscape:
     return Landscape(
         runs=runs,
         settings={"lengths": None, "directions": 1},
-        steps=steps,
-        lines=bowls[bowls["y"] == 0].rename(columns={"x": "position"}).assign(direction=1),
-        planes=bowls,
-        trajectories=bowls,
-        paths=pd.concat([pd.DataFrame({"label": one, **path}) for one in labels]),
+        tables={
+            "steps": steps,
+            "lines": bowls[bowls["y"] == 0].rename(columns={"x": "position"}).assign(direction=1),
+            "planes": bowls,
+            "trajectories": bowls,
+            "paths": pd.concat([pd.DataFrame({"label": one, **path}) for one in labels]),
+        },
         explained={"none": (0.8, 0.1), "pre": (0.7, 0.2)},
         notes=("A note.",),
     )
@@ -91,13 +94,14 @@ def test_a_picture_for_each_table(found: Landscape) -> None:
     drawn = pictures(found)
     assert list(drawn) == ["gradient.png", "lines.png", "planes.png", "trajectories.png"]
     assert all(content.startswith(b"\x89PNG") for content in drawn.values())
-    nothing = replace(found, steps=None, lines=None, planes=None, trajectories=None)
-    assert pictures(nothing) == {}
+    assert (
+        list(pictures(replace(found, tables={"steps": found.tables["steps"]}))) == list(drawn)[:1]
+    )
 
 
-@pytest.mark.parametrize("trajectory", [False, True])
-def test_planes_share_their_axes_and_their_colours(found: Landscape, trajectory: bool) -> None:
-    panels = _panels(planes_chart(found, trajectory=trajectory))
+@pytest.mark.parametrize("draw", [planes_chart, trajectories_chart])
+def test_planes_share_their_axes_and_their_colours(found: Landscape, draw: Any) -> None:
+    panels = _panels(draw(found))
     assert [panel["title"] for panel in panels] == [["none (seed 3)"], ["pre (seed 3)"]]
     areas = [panel["layer"][0]["encoding"] for panel in panels]
     assert areas[0]["fill"]["scale"] == areas[1]["fill"]["scale"]
@@ -107,7 +111,7 @@ def test_planes_share_their_axes_and_their_colours(found: Landscape, trajectory:
     assert high >= 4.0 * 2.01
     for axis in ("x", "y"):
         assert areas[0][axis]["scale"] == areas[1][axis]["scale"]
-    if trajectory:
+    if draw is trajectories_chart:
         assert areas[0]["x"]["title"] == "1st principal component (80 % of variance)"
         assert areas[1]["y"]["title"] == "2nd component (20 %)"
         path = panels[0]["layer"][3]["data"]["values"]
@@ -116,7 +120,7 @@ def test_planes_share_their_axes_and_their_colours(found: Landscape, trajectory:
 
 def test_bands_fill_the_plane_once(found: Landscape) -> None:
     """Rings are closed polygons with holes: their areas add up to that of the plane."""
-    rows = _panels(planes_chart(found, trajectory=False))[1]["layer"][0]["data"]["values"]
+    rows = _panels(planes_chart(found))[1]["layer"][0]["data"]["values"]
     rings: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
         rings.setdefault(row["ring"], []).append((row["x"], row["y"]))
@@ -146,9 +150,6 @@ def test_what_is_infinite_does_not_squeeze_the_rest(found: Landscape) -> None:
 
 
 def test_arms_are_put_together_over_seeds_and_directions(found: Landscape) -> None:
-    steps, lines = found.steps, found.lines
-    assert steps is not None
-    assert lines is not None
     runs = (found.runs[0], replace(found.runs[1], arm="none"))
     together = replace(found, runs=runs)
     assert arm_steps(together)["smoothness"].tolist() == [12.5, 5.5]
@@ -168,7 +169,7 @@ def test_a_summary_takes_lines_at_the_nearest_distance(found: Landscape) -> None
             "loss": [9.0, 2.0, 1.0, 3.0, 9.0, 9.0, 4.0, 1.0, 5.0, 9.0],
         }
     )
-    (row,) = summary_rows(replace(found, runs=found.runs[:1], steps=None, lines=lines))
+    (row,) = summary_rows(replace(found, runs=found.runs[:1], tables={"lines": lines}))
     assert (row["loss_in_the_middle"], row["away"], row["loss_away"]) == (1.0, 0.4, 3.5)
     assert "loss_range" not in row
 

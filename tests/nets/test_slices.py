@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,9 @@ from bninit.nets.products import BF16, FULL
 from bninit.nets.reference import build_sequential
 from bninit.nets.stack import StackedMLP
 from bninit.training.evaluation import evaluate
-from bninit.training.seeding import direction_draws
 from bninit.verbs.landscape.evaluate import (
     BATCH,
     RUNNING,
-    Direction,
     filter_normalized_direction,
     linear_names,
     slice_losses,
@@ -27,6 +26,7 @@ from bninit.verbs.landscape.evaluate import (
 BuildStack = Callable[..., StackedMLP]
 WIDTHS = (6, 9, 7, 10)
 POINTS = torch.tensor([[a, b] for a in (-0.7, 0.0, 0.4) for b in (-0.3, 0.0, 0.9)])
+LINE = torch.linspace(-1, 1, 5)[:, None]
 
 
 def examples(size: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,11 +35,16 @@ def examples(size: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.randint(0, 10, (size,), generator=generator)
 
 
-def direction(
-    architecture: Architecture, state: dict[str, torch.Tensor], *, number: int = 1
-) -> Direction:
-    draws = direction_draws(0, number)
-    return filter_normalized_direction(architecture, state, draws=draws)
+def losses(
+    architecture: Architecture, state: dict[str, torch.Tensor], points: torch.Tensor, **more: Any
+) -> torch.Tensor:
+    """At points along the first random directions, on the examples in the network's precision."""
+    numbers = range(1, points.shape[1] + 1)
+    directions = [filter_normalized_direction(architecture, state, k) for k in numbers]
+    x, y = examples()
+    x = x.to(next(iter(state.values())).dtype)
+    options = {"directions": directions, "coordinates": points, "x": x, "y": y, **more}
+    return slice_losses(architecture, state, **options)
 
 
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
@@ -50,7 +55,7 @@ def test_every_filter_of_a_direction_is_as_long_as_the_networks(
     network = build_stack(architecture)
     network.parameters[2].value[0, 4] = 0.0
     state = network.state(0)
-    found = direction(architecture, state)
+    found = filter_normalized_direction(architecture, state, 1)
     assert set(found) == {f"{place}.weight" for place in linear_names(architecture)}
     assert len(found) == 3, "biases, gamma and beta do not move"
     for name, change in found.items():
@@ -70,22 +75,12 @@ def test_each_point_is_the_loss_of_an_equal_sequential(
     )
     state = build_stack(architecture).state(1)
     before = {name: value.clone() for name, value in state.items()}
-    directions = [direction(architecture, state, number=k) for k in (1, 2)]
+    one, other = (filter_normalized_direction(architecture, state, k) for k in (1, 2))
     x, y = examples()
     for statistics in (BATCH, RUNNING):
-        found = slice_losses(
-            architecture,
-            state,
-            directions=directions,
-            coordinates=POINTS,
-            x=x,
-            y=y,
-            statistics=statistics,
-        )
+        found = losses(architecture, state, POINTS, statistics=statistics)
         for loss, (a, b) in zip(found.tolist(), POINTS.tolist(), strict=True):
-            moved = dict(state)
-            for name in directions[0]:
-                moved[name] = state[name] + a * directions[0][name] + b * directions[1][name]
+            moved = state | {name: state[name] + a * one[name] + b * other[name] for name in one}
             twin = build_sequential(architecture, dtype=torch.float64)
             twin.load_state_dict(moved)
             twin.train(statistics == BATCH)
@@ -112,19 +107,9 @@ def test_the_middle_is_the_network_itself(
     network.load([drawn.state(i) for i in range(drawn.num_replicas)])
     x, y = examples()
     own = evaluate(network, x.float(), y)[2].loss
-    state = network.state(2)
-    found = slice_losses(
-        architecture,
-        state,
-        directions=[direction(architecture, state)],
-        coordinates=torch.tensor([[-1.0], [0.0]]),
-        x=x.float(),
-        y=y,
-        statistics=RUNNING,
-        precision=precision,
-    )
-    assert found[1].item() == own
-    assert found[0].item() != own
+    points = torch.tensor([[-1.0], [0.0]])
+    found = losses(architecture, network.state(2), points, statistics=RUNNING, precision=precision)
+    assert found[1].item() == own != found[0].item()
 
 
 @pytest.mark.parametrize("placement", ["pre", "post"])
@@ -133,66 +118,29 @@ def test_weights_of_another_scale_have_the_same_slice(
 ) -> None:
     # Batch norm right after a layer, or after its ReLU, takes a positive factor away again.
     architecture = shape(widths=WIDTHS, placement=placement, bias=False, eps=1e-14)
-    network = build_stack(architecture)
-    x, y = examples()
-    state = network.state(0)
-    scaled = dict(state)
+    state = build_stack(architecture).state(0)
     first, second, _ = (f"{place}.weight" for place in linear_names(architecture))
-    scaled[first] = 5.0 * state[first]
     # A factor for each unit, as each has a mean and a variance of its own.
     factors = torch.linspace(0.2, 3.0, WIDTHS[2], dtype=torch.float64)
-    scaled[second] = factors[:, None] * state[second]
-    found = [
-        slice_losses(
-            architecture,
-            each,
-            directions=[direction(architecture, each)],
-            coordinates=torch.linspace(-1, 1, 5)[:, None],
-            x=x,
-            y=y,
-        )
-        for each in (state, scaled)
-    ]
-    torch.testing.assert_close(found[0], found[1], rtol=1e-8, atol=0.0)
-    kept = slice_losses(
-        architecture,
-        scaled,
-        directions=[direction(architecture, state)],
-        coordinates=torch.linspace(-1, 1, 5)[:, None],
-        x=x,
-        y=y,
-    )
-    assert not torch.allclose(kept, found[0], rtol=1e-3), "without normalization it is another"
+    scaled = state | {first: 5.0 * state[first], second: factors[:, None] * state[second]}
+    found = losses(architecture, state, LINE)
+    torch.testing.assert_close(losses(architecture, scaled, LINE), found, rtol=1e-8, atol=0.0)
+    unscaled = [filter_normalized_direction(architecture, state, 1)]
+    kept = losses(architecture, scaled, LINE, directions=unscaled)
+    assert not torch.allclose(kept, found, rtol=1e-3), "without normalization it is another"
 
 
-def test_a_point_is_the_same_whatever_else_is_asked(build_stack: BuildStack) -> None:
+def test_a_point_is_the_same_whatever_else_is_computed(build_stack: BuildStack) -> None:
     architecture = shape(widths=(6, 100, 33, 10), placement="pre")
     state = build_stack(architecture, dtype=torch.float32).state(0)
-    x, y = examples()
-    directions = [direction(architecture, state)]
     points = torch.linspace(-1, 1, 11)[:, None]
-
-    def losses(coordinates: torch.Tensor) -> torch.Tensor:
-        return slice_losses(
-            architecture, state, directions=directions, coordinates=coordinates, x=x.float(), y=y
-        )
-
-    together = losses(points)
+    together = losses(architecture, state, points)
     for place in (0, 7, 8, 10):
-        assert losses(points[place : place + 1]).item() == together[place].item()
+        alone = losses(architecture, state, points[place : place + 1])
+        assert alone.item() == together[place].item()
 
 
 def test_unknown_statistics_are_refused(build_stack: BuildStack) -> None:
     architecture = shape(widths=WIDTHS)
-    state = build_stack(architecture).state(0)
-    x, y = examples()
     with pytest.raises(ValueError, match="batch or running, not 'mean'"):
-        slice_losses(
-            architecture,
-            state,
-            directions=[],
-            coordinates=torch.zeros(1, 0),
-            x=x,
-            y=y,
-            statistics="mean",
-        )
+        losses(architecture, build_stack(architecture).state(0), LINE, statistics="mean")

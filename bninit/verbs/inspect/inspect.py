@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from bninit.store.output import joined_name, keep_findings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bninit.store.layers import StoredLayers, Trace
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,13 +34,13 @@ UNIT_PERCENTILES = (15, 50, 85)
 MODES = ("train_mode", "ema", "cumulative", "population")
 STATISTICS = ("ema", "cumulative", "batch")
 
-_MOMENT = ["layer", "step", "epoch"]
+_MOMENT = ["step", "epoch", "layer"]
 _NUM_POINTS = 121
 _SMOOTHNESS = 0.3
 """Standard deviation of the kernel of a density, relative to that of the distribution."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Map:
     """A quantity by layer and step.
 
@@ -65,64 +63,30 @@ class Map:
     factor: float = 1.0
 
 
+_SIGNAL = "Signal: spread of the output of each linear layer"
+_GRADIENT = "Gradient with respect to the output of each linear layer"
+_TO_WEIGHT = "Gradient of the weights of each layer, relative to the weights"
+_SHIFT = "Shift: drift of the output of each layer since the previous probe"
+_DEAD = "Dead units: the same output for every example"
+_SATURATED = "Saturation: inputs where the activation is nearly flat"
+_DISTINCT = "Distinct units (not duplicates)"
+_RANK = "Effective rank: number of directions that the output of each layer uses"
+_RATIO = "gradient / weights (norms)"
 MAPS: dict[str, Map] = {
-    "signals": Map(
-        place="linear",
-        quantity="sd",
-        title="Signal: spread of the output of each linear layer",
-        unit="SD of the signal",
-        is_scale=True,
-        with_output=True,
-    ),
+    "signals": Map("linear", "sd", _SIGNAL, "SD of the signal", is_scale=True, with_output=True),
     "gradients": Map(
-        place="gradient",
-        quantity="sd",
-        title="Gradient with respect to the output of each linear layer",
-        unit="SD of the gradient",
-        is_scale=True,
-        with_output=True,
+        "gradient", "sd", _GRADIENT, "SD of the gradient", is_scale=True, with_output=True
     ),
     "gradient_to_weight": Map(
-        place="weight",
-        quantity="gradient_to_weight",
-        title="Gradient of the weights of each layer, relative to the weights",
-        unit="gradient / weights (norms)",
-        is_scale=True,
-        with_output=True,
+        "weight", "gradient_to_weight", _TO_WEIGHT, _RATIO, is_scale=True, with_output=True
     ),
-    "shift": Map(
-        place="output",
-        quantity="shift",
-        title="Shift: drift of the output of each layer since the previous probe",
-        unit="shift of the means (SDs)",
-        is_scale=True,
-    ),
-    "dead_units": Map(
-        place="activation",
-        quantity="dead_fraction",
-        title="Dead units: the same output for every example",
-        unit="dead units (%)",
-        factor=100.0,
-    ),
+    "shift": Map("output", "shift", _SHIFT, "shift of the means (SDs)", is_scale=True),
+    "dead_units": Map("activation", "dead_fraction", _DEAD, "dead units (%)", factor=100.0),
     "saturation": Map(
-        place="activation",
-        quantity="saturated_fraction",
-        title="Saturation: inputs where the activation is nearly flat",
-        unit="saturated (%)",
-        factor=100.0,
+        "activation", "saturated_fraction", _SATURATED, "saturated (%)", factor=100.0
     ),
-    "distinct_units": Map(
-        place="weight",
-        quantity="distinct_units",
-        title="Distinct units (not duplicates)",
-        unit="distinct units",
-    ),
-    "effective_rank": Map(
-        place="output",
-        quantity="effective_rank",
-        title="Effective rank: number of directions that the output of each layer uses",
-        unit="effective rank",
-    ),
+    "distinct_units": Map("weight", "distinct_units", _DISTINCT, "distinct units"),
+    "effective_rank": Map("output", "effective_rank", _RANK, "effective rank"),
 }
 
 
@@ -278,29 +242,29 @@ def _tables_of(arm: Arm, *, layers: Sequence[int]) -> dict[str, pd.DataFrame]:
     """The tables of an `Inspection`, without the column arm; distributions of some layers."""
     import pandas as pd
 
-    stored = [run.stored_layers() for run in arm.runs]
+    parts = [run.stored_layers().table() for run in arm.runs]
+    readings = pd.concat(parts, ignore_index=True)
     placement, num_hidden = arm.config.model.norm.placement, len(arm.config.model.hidden)
     output = "norm" if placement == "post" else "activation"
-    activation_input = "norm" if placement == "pre" else "linear"
     tables = {}
     for name, each in MAPS.items():
-        traces = [
-            one.trace(output if each.place == "output" else each.place, each.quantity)
-            for one in stored
-        ]
-        last = num_hidden + each.with_output
-        tables[name] = _mean(traces, "value", last_layer=last, is_scale=each.is_scale)
-    tables["distributions"] = _ridges(stored[0], activation_input, set(layers), num_hidden)
-    tables["units"] = _units(stored[0], activation_input, num_hidden)
+        place = output if each.place == "output" else each.place
+        table = _means(readings, place, {each.quantity: "value"}, is_scale=each.is_scale)
+        tables[name] = table[table["layer"].between(1, num_hidden + each.with_output)]
+    inputs = parts[0][parts[0]["place"] == ("norm" if placement == "pre" else "linear")]
+    inputs = inputs[inputs["layer"] <= num_hidden]
+    tables["distributions"] = _ridges(inputs[inputs["unit"] < 0], layers)
+    of_units = _columns(inputs[inputs["unit"] >= 0], UNIT_PERCENTILES, ["unit", *_MOMENT])
+    tables["units"] = of_units[["step", "epoch", "layer", *of_units.columns[4:], "unit"]]
     modes = [
-        _means(stored, "network", {key: f"{key}_{mode}" for key in ("accuracy", "loss")}).assign(
+        _means(readings, "network", {f"{key}_{mode}": key for key in ("accuracy", "loss")}).assign(
             mode=mode
         )
         for mode in MODES
     ]
     tables["modes"] = pd.concat(modes, ignore_index=True).drop(columns="layer")
     gaps = [
-        _means(stored, "norm", {"mean_gap": f"mean_gap_{kind}"}).assign(statistics=kind)
+        _means(readings, "norm", {f"mean_gap_{kind}": "mean_gap"}).assign(statistics=kind)
         for kind in STATISTICS
     ]
     squares = pd.concat(gaps, ignore_index=True)
@@ -308,77 +272,48 @@ def _tables_of(arm: Arm, *, layers: Sequence[int]) -> dict[str, pd.DataFrame]:
     keys = ["statistics", "step", "epoch"]
     over_layers = squares.groupby(keys, sort=False)["mean_gap"].mean().reset_index()
     tables["statistics"] = over_layers.assign(mean_gap=np.sqrt(over_layers["mean_gap"]))
-    tables["gamma_beta"] = _means(
-        stored, "norm", {"gamma_drift": "gamma_drift", "beta_drift": "beta_drift"}
-    )
+    drifts = {f"{name}_drift": f"{name}_drift" for name in ("gamma", "beta")}
+    tables["gamma_beta"] = _means(readings, "norm", drifts)
     return tables
 
 
-def _frame(trace: Trace, column: str) -> pd.DataFrame:
-    import pandas as pd
-
-    num_moments, num_layers = trace.values.shape
-    return pd.DataFrame(
-        {
-            "step": np.repeat(trace.steps, num_layers),
-            "epoch": np.repeat(trace.epochs, num_layers),
-            "layer": np.tile(trace.layers, num_moments),
-            column: trace.values.ravel(),
-        }
-    )
-
-
-def _mean(
-    traces: Sequence[Trace], column: str, *, last_layer: int | None = None, is_scale: bool = False
+def _means(
+    readings: pd.DataFrame, place: str, columns: Mapping[str, str], *, is_scale: bool = False
 ) -> pd.DataFrame:
-    """The mean over seeds by layer and moment; seeds without a number there do not count."""
-    import pandas as pd
-
-    table = pd.concat([_frame(trace, column) for trace in traces], ignore_index=True)
-    if last_layer is not None:
-        table = table[table["layer"].between(1, last_layer)]
+    """Quantities of a place as columns: means over seeds by layer and moment."""
+    rows = readings[(readings["place"] == place) & (readings["unit"] < 0)]
+    rows = rows[rows["quantity"].isin(columns)]
     if is_scale:
         with np.errstate(divide="ignore"):
-            table = table.assign(**{column: np.log(table[column])})
-    found: pd.DataFrame = table.groupby(_MOMENT)[column].mean().reset_index()
-    return found.assign(**{column: np.exp(found[column])}) if is_scale else found
+            rows = rows.assign(value=np.log(rows["value"]))
+    means = rows.groupby(["layer", "step", "epoch", "quantity"])["value"].mean()
+    table = (
+        (np.exp(means) if is_scale else means).unstack("quantity").reindex(columns=list(columns))
+    )
+    return table.rename(columns=columns).reset_index().rename_axis(columns=None)
 
 
-def _means(stored: Sequence[StoredLayers], place: str, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The means of several quantities of a place, by the name of their column."""
-    tables = [
-        _mean([one.trace(place, quantity) for one in stored], column)
-        for column, quantity in columns.items()
-    ]
-    return reduce(lambda left, right: left.merge(right, on=_MOMENT, how="outer"), tables)
+def _columns(readings: pd.DataFrame, percents: Sequence[int], keys: list[str]) -> pd.DataFrame:
+    """Percentiles as columns (``p15``, ...), by keys."""
+    names = [f"p{percent:02d}" for percent in percents]
+    rows = readings[readings["quantity"].isin(names)]
+    table = rows.pivot(index=keys, columns="quantity", values="value")
+    found = table.reindex(columns=names).dropna(how="all").reset_index()
+    return found.rename_axis(columns=None)
 
 
-def _ridges(stored: StoredLayers, place: str, wanted: set[int], num_hidden: int) -> pd.DataFrame:
+def _ridges(readings: pd.DataFrame, layers: Sequence[int]) -> pd.DataFrame:
+    """Densities of some layers at some moments."""
     import pandas as pd
 
-    traces = [stored.trace(place, f"p{percent:02d}") for percent in PERCENTILES]
-    values = np.stack([trace.values for trace in traces], axis=-1)
-    steps, epochs = traces[0].steps, traces[0].epochs
+    table = _columns(readings, PERCENTILES, _MOMENT)
+    steps = table["step"].unique()
+    shown = table["step"].isin(steps[evenly(len(steps), MOST_RIDGES)])
     parts = []
-    for i in evenly(len(steps), MOST_RIDGES):
-        for j, layer in enumerate(traces[0].layers):
-            if layer in wanted and layer <= num_hidden:
-                x, height = density(PERCENTILES, values[i, j])
-                columns: dict[str, Any] = {"step": steps[i], "epoch": epochs[i], "layer": layer}
-                parts.append(pd.DataFrame(columns | {"x": x, "density": height}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _units(stored: StoredLayers, place: str, num_hidden: int) -> pd.DataFrame:
-    import pandas as pd
-
-    names = [f"p{percent:02d}" for percent in UNIT_PERCENTILES]
-    parts = []
-    for unit in sorted({key[3] for key in stored.keys if key[1] == place and key[3] >= 0}):
-        frames = {name: _frame(stored.trace(place, name, unit=unit), name) for name in names}
-        columns = {name: frame[name] for name, frame in frames.items()}
-        table = frames[names[0]].assign(**columns, unit=unit)
-        parts.append(table[table["layer"] <= num_hidden].dropna(subset=names, how="all"))
+    for step, epoch, layer, *values in table[shown & table["layer"].isin(layers)].to_numpy():
+        x, height = density(PERCENTILES, np.array(values))
+        columns = {"step": int(step), "epoch": int(epoch), "layer": int(layer)}
+        parts.append(pd.DataFrame({**columns, "x": x, "density": height}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -452,17 +387,13 @@ def mode_rows(found: Inspection) -> list[dict[str, Any]]:
     """
     rows = []
     for arm in found.arms:
-        row: dict[str, Any] = {"arm": arm.label, "running": arm.running}
-        for picture, key, column, name in (
-            ("modes", "mode", "accuracy", "accuracy"),
-            ("statistics", "statistics", "mean_gap", "gap"),
-        ):
-            table = found.of(picture, arm.label)
-            if table is not None:
-                last = table[table["step"] == table["step"].max()]
-                row |= {
-                    f"{name}_{kind}": last.set_index(key).loc[kind, column] for kind in last[key]
-                }
-        if len(row) > 2:
-            rows.append(row)
+        modes, gaps = found.of("modes", arm.label), found.of("statistics", arm.label)
+        if modes is not None and gaps is not None:
+            accuracy = modes[modes["step"] == modes["step"].max()].set_index("mode")["accuracy"]
+            gap = gaps[gaps["step"] == gaps["step"].max()].set_index("statistics")["mean_gap"]
+            rows.append(
+                {"arm": arm.label, "running": arm.running}
+                | {f"accuracy_{mode}": accuracy[mode] for mode in MODES}
+                | {f"gap_{kind}": gap[kind] for kind in STATISTICS}
+            )
     return rows

@@ -10,7 +10,7 @@ incoming weights of one unit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -76,7 +76,6 @@ STATISTICS = (BATCH, RUNNING)
 """Statistics with which batch norm normalizes at a point of a slice."""
 
 DIRECTION_SEED = 0
-"""Equal raw draws for all networks of a shape, so that these are paired."""
 
 _MOST_POINTS = {"cpu": 8, "cuda": 256}
 """Points in one stack: on a CPU more of them leave the caches."""
@@ -89,12 +88,7 @@ def linear_names(architecture: Architecture) -> list[str]:
     return [str(place) for place, (kind, _) in enumerate(architecture.kinds()) if kind == "linear"]
 
 
-def filter_normalized_direction(
-    architecture: Architecture,
-    state: State,
-    *,
-    draws: Callable[[int, tuple[int, ...]], Tensor],
-) -> Direction:
+def filter_normalized_direction(architecture: Architecture, state: State, number: int) -> Direction:
     """A random direction whose every filter has the norm of the network's own (Li et al. 2018).
 
     Biases, gamma, beta and units without incoming weights (all zero) do not move.
@@ -102,11 +96,13 @@ def filter_normalized_direction(
     Args:
         architecture: The shape of the network.
         state: Its parameters, as `StackedMLP.state` gives them.
-        draws: From a 1-based linear layer and a shape to draws from N(0, 1) in float64.
+        number: Of the direction, from 1; equal raw draws for all networks of a shape, so that
+            these are paired.
 
     Returns:
         A change of each weight matrix, in its dtype and on its device.
     """
+    draws = direction_draws(DIRECTION_SEED, number)
     found: Direction = {}
     for layer, place in enumerate(linear_names(architecture), start=1):
         name = f"{place}.weight"
@@ -237,14 +233,14 @@ class Survey:
         return Landscape(
             runs=tuple(rows),
             settings=asdict(self._options),
+            tables={
+                name: pd.concat(parts, ignore_index=True) for name, parts in self._tables.items()
+            },
             explained={
-                row.label: (float(explained[0]), float(explained[1]))
-                for row in rows
-                if row.label in planes
-                for explained in [planes[row.label].explained]
+                label: (float(plane.explained[0]), float(plane.explained[1]))
+                for label, plane in planes.items()
             },
             notes=tuple(notes_of(rows, self._options)),
-            **{name: pd.concat(parts, ignore_index=True) for name, parts in self._tables.items()},
         )
 
     def _replay_all(self) -> None:
@@ -335,9 +331,7 @@ class Survey:
         options, label, extent = self._options, row.label, self._options.extent
         architecture, state = run.config.architecture, self._state_of(run)
         directions = [
-            filter_normalized_direction(
-                architecture, state, draws=direction_draws(DIRECTION_SEED, k)
-            )
+            filter_normalized_direction(architecture, state, k)
             for k in range(1, max(options.directions, 2) + 1)
         ]
         if LINE in options.kinds:

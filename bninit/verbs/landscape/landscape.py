@@ -66,44 +66,32 @@ class LandscapeOptions:
     statistics: str = "batch"
 
     def __post_init__(self) -> None:
-        def check(is_valid: bool, option: str, what: str, hint: str) -> None:
-            if not is_valid:
-                raise UserError(what, where=option, hint=hint)
-
         unknown = [kind for kind in self.kinds if kind not in KINDS]
-        what = f"unknown kind of landscape: {unknown[0]!r}" if unknown else "no kind is named"
-        allowed = f"allowed: {', '.join(KINDS)}"
-        check(bool(self.kinds) and not unknown, "--kind", what, allowed)
-        check(
-            self.resolution % 2 == 1 and 3 <= self.resolution <= _FINEST,
-            "--resolution",
-            f"invalid number of points: {self.resolution}",
-            f"an odd number from 3 to {_FINEST}, so that the middle point is the network itself",
-        )
-        check(
-            self.statistics in ("batch", "running"),
-            "--statistics",
-            f"unknown statistics: {self.statistics!r}",
-            "allowed: batch, running",
-        )
-        for option, value, low, high, hint in (
-            ("--steps", self.steps, 1, math.inf, "1 or more"),
-            ("--directions", self.directions, 1, 100, "1 to 100"),
-            ("--examples", self.examples, 2, math.inf, "2 or more"),
+        if unknown or not self.kinds:
+            what = f"unknown kind of landscape: {unknown[0]!r}" if unknown else "no kind is named"
+            raise UserError(what, where="--kind", hint=f"allowed: {', '.join(KINDS)}")
+        if self.statistics not in ("batch", "running"):
+            what = f"unknown statistics: {self.statistics!r}"
+            raise UserError(what, where="--statistics", hint="allowed: batch, running")
+        odd = f"an odd number from 3 to {_FINEST}, so that the middle point is the network itself"
+        resolution, lengths = self.resolution, self.lengths
+        for option, value, is_valid, hint in (
+            ("--steps", self.steps, self.steps >= 1, "1 or more"),
+            ("--resolution", resolution, resolution % 2 and 3 <= resolution <= _FINEST, odd),
+            ("--directions", self.directions, 1 <= self.directions <= 100, "1 to 100"),
+            ("--extent", self.extent, 0 < self.extent <= 100, "above 0, up to 100 filter norms"),
+            ("--examples", self.examples, self.examples >= 2, "2 or more"),
         ):
-            check(low <= value <= high, option, f"{value} is out of range", hint)
-        out_of_range = f"{self.extent:g} is out of range"
-        check(0 < self.extent <= 100, "--extent", out_of_range, "above 0, up to 100 filter norms")
-        if self.lengths is not None:
-            given = ", ".join(f"{length:g}" for length in self.lengths) or "nothing"
-            check(
-                len(self.lengths) > 0
-                and all(0 < length < math.inf for length in self.lengths)
-                and list(self.lengths) == sorted(set(self.lengths)),
-                "--lengths",
-                f"invalid step lengths: {given}",
-                "rising numbers above 0, as in 0.05,0.1,0.2,0.4",
-            )
+            if not is_valid:
+                raise UserError(f"invalid value: {value:g}", where=option, hint=hint)
+        if lengths is not None and not (
+            lengths
+            and all(0 < length < math.inf for length in lengths)
+            and list(lengths) == sorted(set(lengths))
+        ):
+            given = ", ".join(f"{length:g}" for length in lengths) or "none"
+            hint = "rising numbers above 0, as in 0.05,0.1,0.2,0.4"
+            raise UserError(f"invalid step lengths: {given}", where="--lengths", hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,31 +122,32 @@ class LandscapeRun:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Landscape:
-    """The loss around some runs. A table is None if its kind was not requested.
+    """The loss around some runs.
 
     Attributes:
         runs: In the order given.
         settings: The options, by name.
-        steps: Along the gradient, a row per run and measured step.
-        lengths: The same, a row per step length: loss and gradient_change there.
-        lines: label, direction (from 1), position in filter norms, loss.
-        planes: label, x and y in filter norms, loss.
-        trajectories: label, x and y along the principal components, loss.
-        paths: label, epoch, x, y of the training.
+        tables: Those of the requested kinds, by name; each with the column label:
+            ``steps``: along the gradient, a row per measured step;
+            ``lengths``: the same, a row per step length: loss and gradient_change there;
+            ``lines``: direction (from 1), position in filter norms, loss;
+            ``planes``: x and y in filter norms, loss;
+            ``trajectories``: x and y along the principal components, loss;
+            ``paths``: epoch, x and y of the training.
         explained: By label, the fractions of the path's variance along x and y.
         notes: Remarks for the reader, a sentence or two each.
     """
 
     runs: tuple[LandscapeRun, ...]
     settings: dict[str, Any]
-    steps: pd.DataFrame | None = None
-    lengths: pd.DataFrame | None = None
-    lines: pd.DataFrame | None = None
-    planes: pd.DataFrame | None = None
-    trajectories: pd.DataFrame | None = None
-    paths: pd.DataFrame | None = None
+    tables: dict[str, pd.DataFrame]
     explained: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def of(self, table: str, run: LandscapeRun) -> pd.DataFrame:
+        """A run's rows of a table."""
+        rows = self.tables[table]
+        return rows[rows["label"] == run.label]
 
 
 def landscape(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +46,17 @@ _PANELS = (
 
 def pictures(found: Landscape) -> dict[str, bytes]:
     """Draw the picture of each kind that was evaluated, as PNG files by name."""
-    drawn: dict[str, Chart] = {}
-    if found.steps is not None:
-        drawn["gradient.png"] = gradient_chart(found)
-    if found.lines is not None:
-        drawn["lines.png"] = lines_chart(found)
-    if found.planes is not None:
-        drawn["planes.png"] = planes_chart(found, trajectory=False)
-    if found.trajectories is not None:
-        drawn["trajectories.png"] = planes_chart(found, trajectory=True)
-    return {name: charts.png(chart) for name, chart in drawn.items()}
+    draw: dict[str, tuple[str, Callable[[Landscape], Chart]]] = {
+        "gradient": ("steps", gradient_chart),
+        "lines": ("lines", lines_chart),
+        "planes": ("planes", planes_chart),
+        "trajectories": ("trajectories", trajectories_chart),
+    }
+    return {
+        f"{name}.png": charts.png(chart(found))
+        for name, (table, chart) in draw.items()
+        if table in found.tables
+    }
 
 
 def gradient_chart(found: Landscape) -> Chart:
@@ -98,50 +100,62 @@ def lines_chart(found: Landscape) -> Chart:
     )
 
 
-def planes_chart(found: Landscape, *, trajectory: bool) -> Chart:
-    """The loss on a plane through each network, with one colour scale and equal axes.
+def planes_chart(found: Landscape) -> Chart:
+    """The loss on the plane of two random directions through each network."""
+    titles = ["random direction 1 (filter norms)", "random direction 2 (filter norms)"]
+    return charts.page(
+        _planes(found, "planes", lambda run, x, y: [_end(x, y)], lambda run: titles),
+        title="Loss around each trained network, on the plane of two random directions",
+        note="Cross: the trained network. White lines: equal loss.",
+        columns=_MOST_COLUMNS,
+    )
 
-    Args:
-        found: With the table ``planes``, or with ``trajectories`` and ``paths``.
-        trajectory: Whether on the plane of the training, with its path, or on a random plane.
-    """
-    table = found.trajectories if trajectory else found.planes
-    assert table is not None
-    shown = [run for run in found.runs if (table["label"] == run.label).any()]
+
+def trajectories_chart(found: Landscape) -> Chart:
+    """The loss on the plane of each training, with its path."""
+
+    def titles(run: LandscapeRun) -> list[str]:
+        first, second = (words.percent(s, num_digits=0) for s in found.explained[run.label])
+        return [f"1st principal component ({first} of variance)", f"2nd component ({second})"]
+
+    return charts.page(
+        _planes(found, "trajectories", partial(_path, found), titles),
+        title="Loss on the plane that holds most of each training, and the path of the training",
+        note="Circles: after each epoch. Axes: distances between weights. "
+        "Cross: the trained network. White lines: equal loss.",
+        columns=_MOST_COLUMNS,
+    )
+
+
+def _planes(
+    found: Landscape,
+    name: str,
+    above: Callable[[LandscapeRun, Axis, Axis], list[Chart]],
+    titles: Callable[[LandscapeRun], Sequence[str]],
+) -> list[Chart]:
+    """Contours of the loss with one colour scale and equal axes, and what lies above them."""
+    table = found.tables[name]
     levels = contour_levels(table["loss"])
     panels = []
-    for run in shown:
-        titles = [f"random direction {number} (filter norms)" for number in (1, 2)]
-        if trajectory:
-            first, second = (words.percent(s, num_digits=0) for s in found.explained[run.label])
-            titles = [f"1st principal component ({first} of variance)", f"2nd component ({second})"]
+    for run in found.runs:
+        rows = found.of(name, run)
+        if rows.empty:
+            continue
         x, y = (
-            Axis(title=title, low=float(table[name].min()), high=float(table[name].max()))
-            for name, title in zip(("x", "y"), titles, strict=True)
+            Axis(title=title, low=float(table[side].min()), high=float(table[side].max()))
+            for side, title in zip(("x", "y"), titles(run), strict=True)
         )
-        layers = [*_contours(table[table["label"] == run.label], levels, x, y)]
-        layers += _path(found, run, x, y) if trajectory else [_end(x, y)]
-        sides = [axis.ends[1] - axis.ends[0] for axis in (x, y)]
+        width, height = (axis.ends[1] - axis.ends[0] for axis in (x, y))
         panels.append(
             charts.panel(
-                *layers,
+                *_contours(rows, levels, x, y),
+                *above(run, x, y),
                 title=f"{run.arm} (seed {run.seed})",
                 width=_SIDE,
-                height=round(_SIDE * sides[1] / sides[0]),
+                height=round(_SIDE * height / width),
             )
         )
-    title = (
-        "Loss on the plane that holds most of each training, and the path of the training"
-        if trajectory
-        else "Loss around each trained network, on the plane of two random directions"
-    )
-    circles = "Circles: after each epoch. Axes: distances between weights. " if trajectory else ""
-    return charts.page(
-        panels,
-        title=title,
-        note=f"{circles}Cross: the trained network. White lines: equal loss.",
-        columns=min(_MOST_COLUMNS, len(panels)),
-    )
+    return panels
 
 
 def contour_levels(losses: pd.Series) -> list[float]:
@@ -217,8 +231,7 @@ def _ring_rows(ring: Numbers, number: int, **columns: float) -> Iterator[dict[st
 
 def _path(found: Landscape, run: LandscapeRun, x: Axis, y: Axis) -> list[Chart]:
     """The path of a training, with its start and end."""
-    assert found.paths is not None
-    path = found.paths[found.paths["label"] == run.label]
+    path = found.of("paths", run)
     rows = [{str(key): value for key, value in row.items()} for row in path.to_dict("records")]
     at = {"x": x.x("x"), "y": y.y("y")}
     ordered = at | {"order": {"field": "epoch"}}
@@ -243,19 +256,19 @@ def _end(x: Axis, y: Axis) -> Chart:
 
 def arm_steps(found: Landscape) -> pd.DataFrame:
     """The table ``steps`` with the median of an arm's runs, and ``arm`` in place of ``label``."""
-    assert found.steps is not None
-    arms = {run.label: run.arm for run in found.runs}
-    steps = found.steps.assign(arm=found.steps["label"].map(arms)).drop(columns="label")
+    steps = _with_arm(found, "steps").drop(columns="label")
     return steps.groupby(["arm", "step"], sort=False).median().reset_index()
 
 
 def arm_lines(found: Landscape) -> pd.DataFrame:
     """The loss along lines over all directions and runs: arm, position, low, median, high."""
-    assert found.lines is not None
-    arms = {run.label: run.arm for run in found.runs}
-    lines = found.lines.assign(arm=found.lines["label"].map(arms))
-    groups = lines.groupby(["arm", "position"], sort=False)["loss"]
+    groups = _with_arm(found, "lines").groupby(["arm", "position"], sort=False)["loss"]
     return groups.agg(low="min", median="median", high="max").reset_index()
+
+
+def _with_arm(found: Landscape, name: str) -> pd.DataFrame:
+    arms = {run.label: run.arm for run in found.runs}
+    return found.tables[name].assign(arm=found.tables[name]["label"].map(arms))
 
 
 def _rows(table: pd.DataFrame, x: str, columns: Sequence[str]) -> list[dict[str, Any]]:

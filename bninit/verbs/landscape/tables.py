@@ -14,9 +14,6 @@ from bninit.stats import median
 from bninit.store.files import json_text
 from bninit.verbs.landscape.landscape import OF_STEP, Landscape, LandscapeRun
 
-TABLES = ("steps", "lengths", "lines", "planes", "trajectories", "paths")
-"""Tables of a landscape with a file of their own: ``<name>.csv``."""
-
 AWAY = 0.5
 """Distance from the network, in filter norms, at which a line is summarised."""
 
@@ -41,8 +38,7 @@ def landscape_json(found: Landscape) -> str:
 
 def csv_texts(found: Landscape) -> dict[str, str]:
     """The tables, as CSV by file name."""
-    tables = {name: getattr(found, name) for name in TABLES}
-    return {f"{name}.csv": t.to_csv(index=False) for name, t in tables.items() if t is not None}
+    return {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
 
 
 def summary_rows(found: Landscape) -> list[dict[str, Any]]:
@@ -63,14 +59,14 @@ def _summary(found: Landscape, run: LandscapeRun) -> dict[str, Any]:
         "placement": run.placement,
         "learning_rate": run.learning_rate,
     }
-    if found.steps is not None:
-        mine = found.steps[found.steps["label"] == run.label]
+    if "steps" in found.tables:
+        mine = found.of("steps", run)
         row["measured_steps"] = len(mine)
         row["shortest_step"] = float(mine["shortest"].min())
         row["longest_step"] = float(mine["longest"].max())
         row |= {name: median(mine[name].tolist()) for name in ("loss", *OF_STEP)}
-    if found.lines is not None:
-        mine = found.lines[found.lines["label"] == run.label]
+    if "lines" in found.tables:
+        mine = found.of("lines", run)
         distance = mine["position"].abs()
         away = float(distance.iloc[int((distance - AWAY).abs().argmin())])
         row["loss_in_the_middle"] = median(mine.loc[distance == 0, "loss"].tolist())
@@ -89,7 +85,7 @@ def _tables(found: Landscape) -> list[Table]:
     run = Column(key="label", title="run")
     rows = summary_rows(found)
     tables = []
-    if found.steps is not None:
+    if "steps" in found.tables:
         for row in rows:
             shortest, longest = (
                 words.number(row["shortest_step"]),
@@ -109,7 +105,7 @@ def _tables(found: Landscape) -> list[Table]:
         steps = rows[0]["measured_steps"]
         title = f"Along the gradient, median of {words.plural(steps, 'training step')}"
         tables.append(Table(columns, rows, title=title))
-    if found.lines is not None:
+    if "lines" in found.tables:
         away = f"{words.number(rows[0]['away'])} filter norms\naway (nats)"
         columns = [
             run,
