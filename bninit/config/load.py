@@ -213,10 +213,7 @@ def load_config(
 
 
 def config_from_dict(
-    values: Mapping[str, object],
-    *,
-    overrides: Sequence[str | Override] = (),
-    name: str = "config",
+    values: Mapping[str, object], *, overrides: Sequence[str | Override] = (), name: str = "config"
 ) -> Config:
     """Make a config of a dict with the keys of a config file.
 

@@ -78,9 +78,7 @@ def _unfold_name(value: object) -> object:
 LearningRate = Annotated[
     float,
     Field(
-        gt=0,
-        le=1e4,
-        description="learning rate (default 0.1 for sgd, 0.001 for adam and adamw)",
+        gt=0, le=1e4, description="learning rate (default 0.1 for sgd, 0.001 for adam and adamw)"
     ),
 ]
 WeightDecay = Annotated[
@@ -97,8 +95,7 @@ Betas = Annotated[
     Field(description="adam, adamw: decay of the two moving averages (default [0.9, 0.999])"),
 ]
 Eps = Annotated[
-    float,
-    Field(gt=0, le=1, description="adam, adamw: added to the denominator (default 1.0e-8)"),
+    float, Field(gt=0, le=1, description="adam, adamw: added to the denominator (default 1.0e-8)")
 ]
 AnySchedule = Annotated[
     Schedule,
