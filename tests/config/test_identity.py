@@ -1,32 +1,18 @@
 import copy
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from bninit.config import (
-    Config,
-    arm_dict,
-    arm_id,
-    canonical_json,
-    config_from_dict,
-    leaf_values,
-)
+from bninit.config import Config, arm_dict, arm_id, canonical_json, config_from_dict, leaf_values
 from bninit.errors import ConfigError
 from bninit.fields import OneOf, all_keys, dotted, keys_of, sections_at
 
 UNDECISIVE = {
-    "name",
-    "targets",
-    "train.seeds",
-    "train.device",
-    "train.tensorboard",
-    "probes.enabled",
-    "probes.groups",
-    "probes.batch_size",
-    "probes.steps_per_doubling",
-    "probes.units",
+    *("name", "targets", "train.seeds", "train.device", "train.tensorboard"),
+    *("probes.enabled", "probes.groups", "probes.batch_size"),
+    *("probes.steps_per_doubling", "probes.units"),
 }
 CONSTANT = {"schema_version"}
 
@@ -40,22 +26,13 @@ BASES: list[dict[str, Any]] = [
         },
         "optim": {"name": "adamw", "schedule": {"name": "step", "step_epochs": 3}},
     },
-    {
-        "model": {
-            "norm": {"placement": "post"},
-            "init": {
-                "scheme": "uniform",
-                "limit": 0.5,
-                "bias": {"scheme": "uniform", "limit": 0.5},
-            },
-        },
-    },
-    {
-        "model": {
-            "norm": {"placement": "post"},
-            "init": {"scheme": "constant", "value": 0.5, "bias": 0.5},
-        },
-    },
+    *(
+        {"model": {"norm": {"placement": "post"}, "init": init}}
+        for init in (
+            {"scheme": "uniform", "limit": 0.5, "bias": {"scheme": "uniform", "limit": 0.5}},
+            {"scheme": "constant", "value": 0.5, "bias": 0.5},
+        )
+    ),
 ]
 OTHER_TEXT = {
     "name": ["other"],
@@ -90,18 +67,13 @@ def other_values(path: str, value: Any) -> list[Any]:
         return [not value]
     if isinstance(value, str):
         one_of = next(each for each in FIELDS[path].metadata if isinstance(each, OneOf))
-        names = one_of.names or one_of_names(FIELDS[path].annotation)
+        names = one_of.names or get_args(FIELDS[path].annotation)
         return [name for name in names if name != value]
     if path == "probes.groups":
         return [value[1:]]
     if isinstance(value, list):
         return [[*value[:-1], value[-1] / 2], [*value[:-1], value[-1] + 1]]
     return [value / 2 or 0.05, value + 1] if isinstance(value, float) else [value + 1]
-
-
-def one_of_names(annotation: Any) -> tuple[str, ...]:
-    names: tuple[str, ...] = annotation.__args__
-    return names
 
 
 def variants(base: dict[str, Any]) -> Iterator[tuple[str, Config]]:
@@ -183,9 +155,8 @@ def test_batch_norm_that_is_nowhere_decides_nothing(key: dict[str, Any]) -> None
 
 def test_biases_that_are_not_there_decide_nothing() -> None:
     def id_of(bias: bool, value: float) -> str:
-        return arm_id(
-            config_from_dict({"name": "a", "model": {"bias": bias, "init": {"bias": value}}})
-        )
+        model = {"bias": bias, "init": {"bias": value}}
+        return arm_id(config_from_dict({"name": "a", "model": model}))
 
     assert id_of(False, 0.5) == id_of(False, 0.1)
     assert id_of(True, 0.5) != id_of(True, 0.1)
