@@ -1,17 +1,12 @@
-"""What a config is read from: plain values, and the place that each of them came from.
-
-A `Source` is made from a YAML file (`bninit.config.yaml_source`), from Python values
-(`from_values`) or from another source with options laid over it (`bninit.config.overrides`).
-"""
+"""Building blocks of settings: sections, their fields, and the faults that validators raise."""
 
 from __future__ import annotations
 
 import difflib
-import numbers
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias, get_args, get_origin
+from typing import Any, TypeAlias, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -22,14 +17,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import (
-    CoreSchema,
-    InitErrorDetails,
-    PydanticCustomError,
-    core_schema,
-)
-
-from bninit.errors import ConfigError, Problem
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 """The values that a config is made of, whatever it was read from."""
@@ -37,72 +25,8 @@ Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and list indices from the root down to a value."""
 
-MAX_DEPTH = 50
-"""Deepest nesting of lists and mappings that is read."""
-
-MAX_NODES = 100_000
-"""Most values that are read from one source, those that aliases repeat included."""
-
 MAX_KEY_LENGTH = 120
 """Longer dotted paths are cut in messages."""
-
-MAX_DIGITS = 100
-"""Most digits of a whole number that is read."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a key or a value stands.
-
-    Attributes:
-        name: The file as the user named it, or the option.
-        line: Line in the file, from 1; None where there are no lines.
-        column: Column in the line, from 1.
-        is_option: True for a command-line option, which wins over the file.
-    """
-
-    name: str
-    line: int | None = None
-    column: int | None = None
-    is_option: bool = False
-
-    def __str__(self) -> str:
-        return self.name if self.line is None else f"{self.name}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Plain values with their places.
-
-    Attributes:
-        name: The file as the user named it, or what else the values came from.
-        value: The values; the root is usually a mapping.
-        keys: The place of the key (or list item) at each path, where known.
-        values: The place of the value at each path, where known.
-        problems: Faults found while reading that did not stop it, with their places.
-        unread: The paths whose values could not be read for that, and must not be judged.
-    """
-
-    name: str
-    value: Plain
-    keys: Mapping[Path, Place] = field(default_factory=dict)
-    values: Mapping[Path, Place] = field(default_factory=dict)
-    problems: tuple[tuple[Place, Problem], ...] = ()
-    unread: frozenset[Path] = frozenset()
-
-    def place_of(self, path: Path, *, of_key: bool = False) -> Place:
-        """Return where the value (or the key) at a path stands, or else its nearest parent's key.
-
-        Args:
-            path: The path of the value.
-            of_key: Take the place of the key rather than that of its value.
-        """
-        if path in self.values and not of_key:
-            return self.values[path]
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.keys:
-                return self.keys[path[:length]]
-        return Place(self.name)
 
 
 def dotted(path: Path) -> str:
@@ -127,9 +51,8 @@ def shown_value(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
     short = reprlib.Repr()
-    short.maxstring = 80
+    short.maxstring = short.maxother = 80
     short.maxlist = short.maxdict = 6
-    short.maxother = 80
     return short.repr(value)
 
 
@@ -144,80 +67,17 @@ def path_in(value: Plain, path: Path) -> Path:
     return path
 
 
-def from_values(values: object, *, name: str = "config") -> Source:
-    """Make a source of Python values, such as a dict written in a notebook.
-
-    Args:
-        values: Mappings, sequences, ranges, numbers (numpy's too), text, booleans and None.
-        name: What error messages call it.
-
-    Raises:
-        ConfigError: Another type, a key that is not text, or values nested without end.
-    """
-    reader = _ValueReader(name)
-    value = reader.read(values, ())
-    if reader.problems:
-        raise ConfigError(reader.problems)
-    return Source(name, value)
+def value_at(value: Plain, path: Path) -> Plain:
+    """Return the value at a path that exists."""
+    for part in path:
+        value = value[part]  # type: ignore[index]
+    return value
 
 
-class _ValueReader:
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._num_nodes = 0
-        self.problems: list[Problem] = []
-
-    def read(self, value: object, path: Path) -> Plain:
-        self._num_nodes += 1
-        if self._num_nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            what = f"more than {MAX_NODES} values, or nested deeper than {MAX_DEPTH}"
-            raise ConfigError([Problem(self._name, dotted(path), what)])
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            return self._text(str(value), path)
-        if isinstance(value, numbers.Integral):
-            if abs(value) < 10**MAX_DIGITS:
-                return int(value)
-            self._fault(path, f"a number of more than {MAX_DIGITS} digits")
-            return None
-        if isinstance(value, numbers.Real):
-            return float(value)
-        if isinstance(value, Mapping):
-            return {
-                self._key(key, path): self.read(item, (*path, str(key)))
-                for key, item in value.items()
-            }
-        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-            return [self.read(item, (*path, index)) for index, item in enumerate(value)]
-        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-            return self.read(value.tolist(), path)
-        self._fault(path, f"a value of type {type(value).__name__} cannot stand in a config")
-        return None
-
-    def _key(self, key: object, path: Path) -> str:
-        if not isinstance(key, str):
-            self._fault(path, f"the key {shown_value(key)} is not text")
-            return ""
-        self._text(key, path)
-        return str(key)
-
-    def _text(self, text: str, path: Path) -> str:
-        if not is_encodable(text):
-            self._fault(path, f"{shown_value(text)} is not valid Unicode text")
-        return text
-
-    def _fault(self, path: Path, what: str) -> None:
-        self.problems.append(Problem(self._name, dotted(path), what))
-
-
-def is_encodable(text: str) -> bool:
-    """Tell whether text can be written as UTF-8 (half of a surrogate pair cannot)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def overlap(first: Path, second: Path) -> bool:
+    """Whether two paths are the same, or one leads to the other."""
+    length = min(len(first), len(second))
+    return first[:length] == second[:length]
 
 
 _MAX_LENGTH = 80
@@ -242,6 +102,131 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
+# Faults
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a section.
+
+    Attributes:
+        key: The key at fault, below the section; empty for the value that is validated.
+        what: The fault, with the offending value in it.
+        hint: What is allowed, or the next step.
+        involves: Further keys that it depends on; a fault in one of them hides this one.
+        can_be_unset: Whether setting the key to null would mend it.
+    """
+
+    key: Path
+    what: str
+    hint: str | None = None
+    involves: tuple[Path, ...] = ()
+    can_be_unset: bool = False
+
+    @property
+    def error(self) -> PydanticCustomError:
+        """The error that carries the fault through pydantic, in its context."""
+        return PydanticCustomError("fault", "{what}", {"what": self.what, "fault": self})
+
+
+def fault(what: str, hint: str | None = None) -> PydanticCustomError:
+    """Return the error for a single value that a field's validator raises."""
+    return Fault((), what, hint).error
+
+
+def refuse(faults: Iterable[Fault], *, section: str) -> None:
+    """Raise all faults of a section at once; do nothing when there are none.
+
+    Raises:
+        pydantic.ValidationError: One error per fault.
+    """
+    details = [InitErrorDetails(type=each.error, loc=each.key, input=None) for each in faults]
+    if details:
+        raise ValidationError.from_exception_data(section, details)
+
+
+def name_fault(value: object, names: Sequence[str], *, kind: str, key: Path = ()) -> Fault:
+    """Return the fault of a value that is none of some names, with the likeliest of them.
+
+    Args:
+        value: The value.
+        names: The allowed names.
+        kind: What they are: ``an optimiser``.
+        key: The key at fault, below the section.
+    """
+    found = nearest(value, names) if isinstance(value, str) else None
+    guess = f"did you mean {found}? " if found else ""
+    return Fault(key, f"{shown_value(value)} is not {kind}", f"{guess}allowed: {', '.join(names)}")
+
+
+def parameter_faults(
+    parameters: Mapping[str, object],
+    *,
+    naming_key: str,
+    name: str,
+    takes: Collection[str],
+    needs: Collection[str] = (),
+    neutral: Mapping[str, object] | None = None,
+) -> list[Fault]:
+    """Return a fault for each parameter that is given and not taken, or needed and not given.
+
+    Args:
+        parameters: The parameters by key; None means not given.
+        naming_key: The key that chose the kind, such as ``scheme``.
+        name: The kind that it chose.
+        takes: The keys that this kind takes.
+        needs: Those of them without a default.
+        neutral: Values that change nothing and so are accepted whether taken or not.
+    """
+    faults = []
+    taken = [key for key in parameters if key in takes]
+    allowed = f"{name} takes {', '.join(taken)}" if taken else f"{name} takes no parameters"
+    for key, value in parameters.items():
+        if value is None and key in needs:
+            what = f"{name} needs this key, and it is missing"
+            faults.append(Fault((key,), what, involves=((naming_key,),)))
+        unused = value is None or (neutral is not None and value == neutral.get(key))
+        if key not in takes and not unused:
+            what = f"{name} does not take this key (given: {shown_value(value)})"
+            faults.append(Fault((key,), what, allowed, ((naming_key,),), can_be_unset=True))
+    return faults
+
+
+# Sections
+
+
+class Section(BaseModel):
+    """A part of a config: frozen, unknown keys refused, null means the default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, data: Any) -> Any:
+        return without_nulls(data, cls.model_fields)
+
+    def applicable_keys(self) -> list[str]:
+        """Return the keys that play a part here: not those of another scheme."""
+        return [key for key in type(self).model_fields if getattr(self, key) is not None]
+
+
+def without_nulls(data: Any, known: Collection[str]) -> Any:
+    """Return a mapping without those known keys that are None; anything else as it is.
+
+    An unknown key stays, whatever its value, so that it is refused: in ``{lr:0.1}``, where the
+    space is missing, YAML sees the key ``lr:0.1`` with no value.
+    """
+    if isinstance(data, dict):
+        return {key: item for key, item in data.items() if item is not None or key not in known}
+    return data
+
+
+def naming_key(section: type[BaseModel]) -> str | None:
+    """Return the first key of a section if it says which kind it is: scheme, placement, name."""
+    first = next(iter(section.model_fields), None)
+    return first if first in ("name", "scheme", "placement") else None
+
+
 def sections_at(model_type: type[BaseModel], path: Path) -> tuple[type[BaseModel], ...]:
     """Return the sections that may stand at a path: several where one key chooses among kinds."""
     sections: tuple[type[BaseModel], ...] = (model_type,)
@@ -252,9 +237,9 @@ def sections_at(model_type: type[BaseModel], path: Path) -> tuple[type[BaseModel
         if is_named:
             is_named = False
             continue
-        field = keys_of(*sections).get(part)
-        sections = tuple(_models_in(field.annotation)) if field else ()
-        is_named = field is not None and get_origin(field.annotation) is dict
+        info = keys_of(*sections).get(part)
+        sections = tuple(_models_in(info.annotation)) if info else ()
+        is_named = info is not None and get_origin(info.annotation) is dict
     return () if is_named else sections
 
 
@@ -277,16 +262,9 @@ def keys_of(*sections: type[BaseModel]) -> dict[str, FieldInfo]:
     return dict(found)
 
 
-def parameters_of_kinds(union: Any) -> dict[str, tuple[str, ...]]:
-    """Return the parameters that each section of a union takes, by the name that chooses it."""
-    sections: tuple[type[Section], ...] = get_args(union)
-    naming_key = str(sections[0].naming_key)
-    return {
-        str(section.model_fields[naming_key].default): tuple(
-            key for key in section.model_fields if key != naming_key
-        )
-        for section in sections
-    }
+def field_at(model_type: type[BaseModel], path: Path) -> FieldInfo | None:
+    """Return the field of the key at a path, or None when no section has it."""
+    return keys_of(*sections_at(model_type, path[:-1])).get(str(path[-1])) if path else None
 
 
 def all_keys(*sections: type[BaseModel], prefix: Path = ()) -> Iterator[Path]:
@@ -309,117 +287,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-Key = tuple[str | int, ...]
-
-
-class Section(BaseModel):
-    """A part of a config: frozen, unknown keys refused, null means the default.
-
-    Attributes:
-        naming_key: The key that says which kind it is, for the hint when the name alone is given.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-    naming_key: ClassVar[str | None] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_default(cls, data: Any) -> Any:
-        return without_nulls(data, cls.model_fields)
-
-    def applicable_keys(self) -> list[str]:
-        """Return the keys that mean something here: not those of another scheme or optimiser."""
-        return [key for key in type(self).model_fields if getattr(self, key) is not None]
-
-
-def without_nulls(data: Any, known: Collection[str]) -> Any:
-    """Return a mapping without those known keys that are None; anything else as it is.
-
-    An unknown key stays, whatever its value, so that it is refused: in ``{lr:0.1}``, where the
-    space is missing, YAML sees the key ``lr:0.1`` with no value.
-    """
-    if isinstance(data, dict):
-        return {key: item for key, item in data.items() if item is not None or key not in known}
-    return data
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One fault between the keys of a section.
-
-    Attributes:
-        key: The key at fault, below the section.
-        what: The fault, with the offending value in it.
-        hint: What is allowed, or the next step.
-        involves: Further keys that it depends on; a fault in one of them hides this one.
-        can_be_unset: Whether setting the key to null would mend it.
-    """
-
-    key: Key
-    what: str
-    hint: str | None = None
-    involves: tuple[Key, ...] = ()
-    can_be_unset: bool = False
-
-
-def fault(what: str, hint: str | None = None) -> PydanticCustomError:
-    """Return the error for a single value that a field's validator raises."""
-    return _error(Fault((), what, hint))
-
-
-def refuse(faults: Iterable[Fault], *, section: str) -> None:
-    """Raise all faults of a section at once; do nothing when there are none.
-
-    Raises:
-        pydantic.ValidationError: One error per fault.
-    """
-    details = [InitErrorDetails(type=_error(each), loc=each.key, input=None) for each in faults]
-    if details:
-        raise ValidationError.from_exception_data(section, details)
-
-
-def _error(each: Fault) -> PydanticCustomError:
-    context = {
-        "what": each.what,
-        "hint": each.hint,
-        "involves": each.involves,
-        "depth": len(each.key),
-        "can_be_unset": each.can_be_unset,
-    }
-    return PydanticCustomError("fault", "{what}", context)
-
-
-def parameter_faults(
-    parameters: Mapping[str, object],
-    *,
-    naming_key: str,
-    name: str,
-    takes: Collection[str],
-    needs: Collection[str] = (),
-    neutral: Mapping[str, object] | None = None,
-) -> list[Fault]:
-    """Return a fault for each parameter that is given and not taken, or needed and not given.
-
-    Args:
-        parameters: The parameters by key; None means not given.
-        naming_key: The key that chose the kind, such as ``scheme``.
-        name: What it chose.
-        takes: The keys that this kind takes.
-        needs: Those of them without a default.
-        neutral: Values that change nothing and so are accepted whether taken or not.
-    """
-    faults = []
-    taken = [key for key in parameters if key in takes]
-    allowed = f"{name} takes {', '.join(taken)}" if taken else f"{name} takes no parameters"
-    for key, value in parameters.items():
-        if value is None and key in needs:
-            what = f"{name} needs this key, and it is missing"
-            faults.append(Fault((key,), what, involves=((naming_key,),)))
-        unused = value is None or (neutral is not None and value == neutral.get(key))
-        if key not in takes and not unused:
-            what = f"{name} does not take this key (given: {shown_value(value)})"
-            faults.append(Fault((key,), what, allowed, ((naming_key,),), can_be_unset=True))
-    return faults
+# Markers of fields
 
 
 @dataclass(frozen=True)
@@ -441,32 +309,17 @@ class OneOf:
     ) -> CoreSchema:
         """Return the schema that checks a value against the names."""
         names = self.names or get_args(source)
-
         known = (*names, *self.aliases)
 
         def check(value: object) -> str:
             if isinstance(value, str) and value in names:
                 return value
-            raise _error(name_fault(value, known, kind=self.kind))
+            raise name_fault(value, known, kind=self.kind).error
 
         listing = core_schema.literal_schema([*known])
         return core_schema.no_info_plain_validator_function(
             check, metadata={"pydantic_js_functions": [lambda _schema, to: to(listing)]}
         )
-
-
-def name_fault(value: object, names: Sequence[str], *, kind: str, key: Key = ()) -> Fault:
-    """Return the fault of a value that is none of some names, with the likeliest one.
-
-    Args:
-        value: The value.
-        names: What is allowed.
-        kind: What the names are: ``an optimiser``.
-        key: The key at fault, below the section.
-    """
-    found = nearest(value, names) if isinstance(value, str) else None
-    guess = f"did you mean {found}? " if found else ""
-    return Fault(key, f"{shown_value(value)} is not {kind}", f"{guess}allowed: {', '.join(names)}")
 
 
 @dataclass(frozen=True)
@@ -477,7 +330,7 @@ class OneSectionOf:
 
     Attributes:
         kind: What the sections are, for messages: ``an optimiser``.
-        neutral: Values that change nothing, and so are accepted of a kind that does not take them.
+        neutral: Values that change nothing, accepted of kinds that do not take their key.
     """
 
     kind: str
@@ -487,38 +340,40 @@ class OneSectionOf:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema that checks a section against the kind that it names."""
-        sections: tuple[type[Section], ...] = get_args(source)
-        naming_key = str(sections[0].naming_key)
-        kinds = {str(each.model_fields[naming_key].default): each for each in sections}
-        keys = [key for key in keys_of(*sections) if key != naming_key]
+        kinds = kinds_of(source)
+        first = next(iter(kinds))
+        chooser = str(naming_key(kinds[first]))
+        keys = [key for key in keys_of(*kinds.values()) if key != chooser]
 
         def check(data: object, _union: object) -> Section:
-            if isinstance(data, sections):
+            if isinstance(data, Section):
                 return data
             if not isinstance(data, dict):
-                return sections[0].model_validate(data)  # which tells that it is no mapping
-            name = data.get(naming_key)
-            name = next(iter(kinds)) if name is None else name
+                return kinds[first].model_validate(data)  # which raises: not a mapping
+            name = first if data.get(chooser) is None else data[chooser]
             if not isinstance(name, str) or name not in kinds:
-                unknown = name_fault(name, tuple(kinds), kind=self.kind, key=(naming_key,))
+                unknown = name_fault(name, tuple(kinds), kind=self.kind, key=(chooser,))
                 refuse([unknown], section=self.kind)
-            section = kinds[name]
-            takes = section.model_fields
-            others = [key for key in keys if key not in takes]
-            checked = section.model_validate(
-                {key: value for key, value in data.items() if key not in others}
-            )
+            takes = kinds[name].model_fields
+            own = {key: value for key, value in data.items() if key in takes or key not in keys}
+            section = kinds[name].model_validate(own)
             faults = parameter_faults(
                 {key: data.get(key) for key in keys},
-                naming_key=naming_key,
+                naming_key=chooser,
                 name=name,
                 takes=takes,
                 neutral=self.neutral,
             )
             refuse(faults, section=self.kind)
-            return checked
+            return section
 
         return core_schema.no_info_wrap_validator_function(check, handler(source))
+
+
+def kinds_of(union: Any) -> dict[str, type[Section]]:
+    """Return the sections of a union by the name that chooses each."""
+    sections: tuple[type[Section], ...] = get_args(union)
+    return {section.model_fields[str(naming_key(section))].default: section for section in sections}
 
 
 @dataclass(frozen=True)

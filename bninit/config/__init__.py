@@ -23,9 +23,9 @@ from bninit.config.identity import arm_dict, arm_id, canonical_json
 from bninit.config.load import config_from_dict, load_config, load_model
 from bninit.config.overrides import Override, apply_overrides, parse_override, parse_seeds
 from bninit.config.schema import SCHEMA_VERSION, Config, leaf_values
+from bninit.config.source import Place, Source, from_values
 from bninit.config.write import config_to_yaml, json_schema, starter, to_yaml
 from bninit.config.yaml_source import parse_yaml, read_yaml
-from bninit.fields import Place, Source, from_values
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bninit.config.schema import Config, leaf_values
-from bninit.fields import Path, Plain, Section
+from bninit.fields import Path, Plain, Section, naming_key
 
 NUM_ID_DIGITS = 8
 
@@ -142,7 +142,7 @@ def _list_label(values: list[Plain]) -> str:
 
 
 def _section_label(section: Section) -> str:
-    kind = section.naming_key
+    kind = naming_key(type(section))
     known: dict[str, object] = {kind: getattr(section, kind)} if kind else {}
     parts = []
     for key in section.applicable_keys():

@@ -1,4 +1,4 @@
-"""What a validation error says to people: the value, what is allowed, what to do next."""
+"""Load a config: a source checked against a pydantic model, and all of its faults at once."""
 
 from __future__ import annotations
 
@@ -11,181 +11,27 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bninit.config.overrides import Draft, Override, apply_overrides, value_at
+from bninit.config.overrides import Override, apply_overrides
 from bninit.config.schema import Config
+from bninit.config.source import Place, Source, from_values
 from bninit.config.yaml_source import read_yaml
 from bninit.errors import ConfigError, Problem
 from bninit.fields import (
+    Fault,
     Path,
-    Place,
     Plain,
-    Source,
     all_keys,
     dotted,
-    from_values,
+    field_at,
     keys_of,
+    naming_key,
     nearest,
+    overlap,
     path_in,
     sections_at,
     shown_value,
+    value_at,
 )
-
-Message = tuple[str, str | None]
-"""What is wrong, and a hint."""
-
-_WANTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping (key: value)",
-    "model_type": "a mapping (key: value)",
-    "model_attributes_type": "a mapping (key: value)",
-}
-_SYNONYMS = {"learning_rate": "lr", "dataset": "data", "optimizer": "optim", "optimiser": "optim"}
-_BOUNDS = {
-    "greater_than": ("gt", "more than"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
-
-
-def message_of(
-    error: ErrorDetails, path: Path, value: object, model_type: type[BaseModel]
-) -> Message:
-    """Return what one of pydantic's errors says to people.
-
-    Args:
-        error: The error.
-        path: The path of the key at fault.
-        value: The value as it stands in the source.
-        model_type: The model that the source was checked against.
-    """
-    kind = error["type"]
-    context: Mapping[str, Any] = error.get("ctx", {})
-    if kind == "fault":
-        return context["what"], context["hint"]
-    if kind == "extra_forbidden":
-        return "there is no such key", _unknown_key_hint(path, model_type)
-    if kind == "missing" and isinstance(error["loc"][-1], int):
-        return f"{shown_value(value)} has too few entries", _field_hint(path, model_type)
-    if kind == "missing":
-        return "this key is missing", _field_hint(path, model_type)
-    if kind in _WANTED:
-        if value is None and not path:
-            return "nothing is in it", "as in `name: first-try`"
-        shown = f"the text {shown_value(value)}" if isinstance(value, str) else shown_value(value)
-        what = f"{shown} is not {_WANTED[kind]}"
-        return what, _type_hint(kind, value, path, model_type)
-    if kind in _BOUNDS:
-        key, words = _BOUNDS[kind]
-        return f"{shown_value(value)} is out of range", f"{words} {_bound(context[key])}"
-    if kind == "finite_number":
-        return f"{shown_value(value)} is not a finite number", None
-    if kind in ("too_short", "too_long"):
-        size = len(value) if isinstance(value, list | dict | str) else context.get("actual_length")
-        limit = (
-            f"at least {context['min_length']}"
-            if kind == "too_short"
-            else f"at most {context['max_length']}"
-        )
-        return f"{size} entries", limit
-    if kind == "literal_error":
-        names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return f"{shown_value(value)} is not allowed here", _names_hint(value, names)
-    if kind == "invalid_key":
-        return "this key is not text", None
-    return f"{shown_value(value)}: {error['msg']}", None
-
-
-def _bound(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _names_hint(value: object, names: list[str]) -> str:
-    found = nearest(value, names) if isinstance(value, str) else None
-    return (f"did you mean {found}? " if found else "") + f"allowed: {', '.join(names)}"
-
-
-def _field_hint(path: Path, model_type: type[BaseModel]) -> str | None:
-    field = keys_of(*sections_at(model_type, path[:-1])).get(str(path[-1])) if path else None
-    return field.description if field else None
-
-
-def _unknown_key_hint(path: Path, model_type: type[BaseModel]) -> str:
-    key = str(path[-1])
-    here = list(keys_of(*sections_at(model_type, path[:-1])))
-    allowed = f"keys here: {', '.join(here)}"
-    if key == "<<":
-        return "merge keys are not read: repeat the keys, or give the whole section as an alias"
-    if re.match(r"\w+:\S", key):
-        return f"a colon needs a space after it; {allowed}"
-    for other in all_keys(model_type):
-        if len(other) > 1 and dotted(other) == key:
-            return f"write it nested, as in {_nested(other)}"
-    key = _SYNONYMS.get(key, key)
-    found = nearest(key, here)
-    if found:
-        return f"did you mean {found}? {allowed}"
-    last = nearest(key, {str(other[-1]) for other in all_keys(model_type)})
-    for other in all_keys(model_type):
-        if other[-1] == last:
-            return f"did you mean {dotted(other)}? {allowed}"
-    return allowed
-
-
-def _nested(path: Path) -> str:
-    text = "..."
-    for key in reversed(path[1:]):
-        text = f"{{{key}: {text}}}"
-    return f"{path[0]}: {text}"
-
-
-def nearest_sibling(path: Path, model_type: type[BaseModel]) -> Path | None:
-    """Return the path of the key that an unknown key most likely stands for, in its section."""
-    found = nearest(str(path[-1]), keys_of(*sections_at(model_type, path[:-1])))
-    return (*path[:-1], found) if found else None
-
-
-def _type_hint(kind: str, value: object, path: Path, model_type: type[BaseModel]) -> str | None:
-    if kind == "string_type":
-        return "in quotes it is text" if isinstance(value, bool | int | float) else None
-    if kind == "bool_type" and isinstance(value, str):
-        if value.lower() in ("yes", "no", "on", "off", "y", "n"):
-            return "write true or false; in YAML 1.2 yes, no, on and off are text"
-        return f"write {value}, without quotes" if value in ("true", "false") else None
-    if kind in ("int_type", "float_type"):
-        return _number_hint(kind, value)
-    if _WANTED[kind] == "a list":
-        is_single = isinstance(value, int | float)
-        return f"a list is written in brackets: [{shown_value(value)}]" if is_single else None
-    if isinstance(value, str) and re.match(r"\w+:\S", value):
-        return "a colon needs a space after it"
-    sections = sections_at(model_type, path)
-    naming_key = getattr(sections[0], "naming_key", None) if sections else None
-    if naming_key and isinstance(value, str):
-        return f"write {{{naming_key}: {shown_value(value).strip(chr(39))}}}"
-    return f"keys here: {', '.join(keys_of(*sections))}" if sections else None
-
-
-def _number_hint(kind: str, value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return "the number is too large"
-    if isinstance(value, float):
-        return f"write {int(value)}" if value.is_integer() and abs(value) < 1e15 else None
-    if not isinstance(value, str) or len(value) > 40:
-        return None
-    plain = value.strip().replace("_", "").removesuffix("%").strip()
-    is_number = re.fullmatch(r"[-+]?[0-9]+", plain) or (
-        kind == "float_type" and re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?", plain)
-    )
-    if not is_number:
-        return None
-    return f"write {plain}, without quotes" if plain == value else f"write the bare number: {plain}"
-
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -218,7 +64,7 @@ def config_from_dict(
     """Make a config of a dict with the keys of a config file.
 
     Args:
-        values: The keys; nested dicts, lists, tuples and ranges, numbers (numpy's too) and text.
+        values: The keys; nested dicts, lists, tuples and ranges, numbers (NumPy's too) and text.
         overrides: ``key=value`` as after ``--set``, or parsed; later ones win.
         name: What error messages call it.
 
@@ -261,9 +107,8 @@ def in_order(found: Iterable[tuple[Place, Problem]], *, name: str) -> list[Probl
     )
     problems = [problem for _, problem in ordered]
     if len(problems) > MAX_PROBLEMS:
-        num_more = len(problems) - MAX_PROBLEMS
-        more = Problem(name, "", f"{num_more} more problems like these")
-        problems = [*problems[:MAX_PROBLEMS], more]
+        more = f"{len(problems) - MAX_PROBLEMS} more problems like these"
+        problems = [*problems[:MAX_PROBLEMS], Problem(name, "", more)]
     return problems
 
 
@@ -289,6 +134,8 @@ class Found:
 class Search(Generic[ModelT]):
     """Looks for all faults of a source, taking out what is at fault round by round.
 
+    A fault that depends on a key which is at fault itself is left unsaid.
+
     Args:
         model_type: The model to check against.
         source: What was read; its own ``problems`` are left to the caller.
@@ -302,12 +149,23 @@ class Search(Generic[ModelT]):
     def __init__(self, model_type: type[ModelT], source: Source) -> None:
         self._model_type = model_type
         self._source = source
-        self._draft = Draft(source.value)
+        self._found: dict[tuple[Path, str], Found] = {}
         # Paths whose values are at fault: what depends on them cannot be judged.
         self._faulty: set[Path] = set(source.unread)
-        self._found: dict[tuple[Path, str], Found] = {}
+        self._taken_out: set[Path] = set()
+        self._made_up: dict[Path, Plain] = {}
+        self._kept: dict[Path, list[int]] = {}
+        self.model: ModelT | None = None
         self.is_whole = True
-        self.model = self._run()
+        for _ in range(_MAX_ROUNDS):
+            try:
+                self.model = model_type.model_validate(self._what_is_left(source.value, ()))
+            except ValidationError as error:
+                self.is_whole = False
+                if not self._take_out(error.errors(include_url=False)):
+                    return
+            else:
+                return
 
     @property
     def found(self) -> list[Found]:
@@ -316,82 +174,217 @@ class Search(Generic[ModelT]):
 
     def original(self, location: Path) -> Path:
         """Return the path in the source of a location in the model of what is left."""
-        return self._draft.original(location)
+        path: Path = ()
+        for part in location:
+            kept = self._kept.get(path, ())
+            is_index = isinstance(part, int) and part < len(kept)
+            path = (*path, kept[part] if is_index else part)  # type: ignore[index]
+        return path
 
-    def _run(self) -> ModelT | None:
-        for _ in range(_MAX_ROUNDS):
-            try:
-                return self._model_type.model_validate(self._draft.value)
-            except ValidationError as error:
-                self.is_whole = False
-                if not self._take_out(error.errors(include_url=False)):
-                    break
-        return None
+    def _what_is_left(self, value: Plain, path: Path) -> Plain:
+        """Return a copy of a value without what is taken out, and with what is made up."""
+        if isinstance(value, dict):
+            left = {
+                key: self._what_is_left(item, (*path, key))
+                for key, item in value.items()
+                if (*path, key) not in self._taken_out
+            }
+            made_up = {key[-1]: item for key, item in self._made_up.items() if key[:-1] == path}
+            return {**left, **made_up}  # type: ignore[dict-item]
+        if isinstance(value, list):
+            kept = [i for i in range(len(value)) if (*path, i) not in self._taken_out]
+            self._kept[path] = kept
+            return [self._what_is_left(value[i], (*path, i)) for i in kept]
+        return value
 
     def _take_out(self, errors: Sequence[ErrorDetails]) -> bool:
-        """Note new errors and take their values out; tell whether the draft has changed."""
-        has_changed = False
-        bad: set[Path] = set()
+        """Note errors, and take out or make up their values; tell whether that leads on."""
+        before = len(self._taken_out) + len(self._made_up)
+        paths: set[Path] = set()
         for error in errors[:_MAX_ERRORS]:
-            location: Path = error["loc"]
             if error["type"] == "default_factory_not_called":
                 continue
+            location: Path = error["loc"]
             if error["type"] == "missing" and isinstance(location[-1], int):
                 location = location[:-1]  # an entry of a list of fixed length
-            path = self._draft.original(location)
+            path = self.original(location)
             self._note(error, path)
-            example = self._example(path) if error["type"] == "missing" else None
-            if example is not None:
-                self._draft.put(location, example)
-                has_changed = True
+            field = field_at(self._model_type, path)
+            if error["type"] == "missing" and field and field.examples:
+                self._made_up[path] = field.examples[0]
             else:
-                bad.add(path_in(self._draft.value, location))
-        # From the back, so that the indices of what is still to be taken out stay true.
-        for location in sorted(bad, key=lambda path: [_order(part) for part in path], reverse=True):
-            has_changed |= self._draft.take_out(location)
+                paths.add(path_in(self._source.value, path))
+        self._taken_out |= paths - {()}
+        has_changed = len(self._taken_out) + len(self._made_up) > before
         return has_changed and len(errors) <= _MAX_ERRORS
 
     def _note(self, error: ErrorDetails, path: Path) -> None:
         """Report an error unless it follows from others."""
-        context: dict[str, Any] = error.get("ctx", {})
-        section = path[: len(path) - context.get("depth", 0)]
-        involved = [path, *((*section, *key) for key in context.get("involves", ()))]
-        follows = any(
-            key[:length] in self._faulty for key in involved for length in range(1, len(key) + 1)
-        ) or any(bad[: len(key)] == key for key in involved if key != path for bad in self._faulty)
-        if error["type"] in ("too_short", "missing"):
-            # What was taken out is missing only for that.
-            follows |= any(bad[: len(path)] == path for bad in self._faulty)
+        fault: Fault | None = error.get("ctx", {}).get("fault")
+        section = path[: len(path) - len(fault.key)] if fault else path
+        others = [(*section, *key) for key in fault.involves] if fault else []
+        # A list is too short, and a key is missing, for what was taken out of it as well.
+        whole = [*others, path] if error["type"] in ("too_short", "missing") else others
+        follows = any(path[:length] in self._faulty for length in range(1, len(path) + 1)) or any(
+            overlap(key, bad) for key in whole for bad in self._faulty
+        )
         if not follows:
-            self._report(error, path, involved)
+            self._report(error, path, (path, *others))
         self._faulty.add(path)
         if error["type"] == "extra_forbidden":
-            meant = nearest_sibling(path, self._model_type)
+            meant = self._meant(path)
             if meant and path_in(self._source.value, meant) != meant:
                 self._faulty.add(meant)
 
-    def _report(self, error: ErrorDetails, path: Path, involved: Sequence[Path]) -> None:
+    def _meant(self, path: Path) -> Path | None:
+        """Return the path of the key that an unknown key most likely stands for."""
+        found = nearest(str(path[-1]), keys_of(*sections_at(self._model_type, path[:-1])))
+        return (*path[:-1], found) if found else None
+
+    def _report(self, error: ErrorDetails, path: Path, involved: tuple[Path, ...]) -> None:
         source = self._source
         existing = path_in(source.value, path)
         value = value_at(source.value, existing)
         what, hint = message_of(error, path, value, self._model_type)
-        of_key = error["type"] == "extra_forbidden" or isinstance(value, list | dict)
+        is_unknown_key = error["type"] == "extra_forbidden"
+        of_key = is_unknown_key or isinstance(value, list | dict)
         place = source.place_of(existing, of_key=of_key)
+        fault: Fault | None = error.get("ctx", {}).get("fault")
         is_from_option = any(source.place_of(key).is_option for key in involved)
-        can_be_unset = error.get("ctx", {}).get("can_be_unset", False)
-        if can_be_unset and is_from_option and not place.is_option:
+        if fault and fault.can_be_unset and is_from_option and not place.is_option:
             hint = f"{hint}; or unset it with --set {dotted(path)}=null"
         problem = Problem(str(place), dotted(path), what, hint)
-        is_unknown_key = error["type"] == "extra_forbidden"
-        found = Found(path, tuple(involved), is_unknown_key, place, problem)
+        found = Found(path, involved, is_unknown_key, place, problem)
         self._found.setdefault((path, what), found)
 
-    def _example(self, path: Path) -> Plain:
-        """Return a value to go on with in place of a missing one."""
-        field = keys_of(*sections_at(self._model_type, path[:-1])).get(str(path[-1]))
-        examples = field.examples if field else None
-        return examples[0] if examples else None
+
+# What an error says
+
+Message = tuple[str, str | None]
+"""What is wrong, and a hint."""
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+_SYNONYMS = {"learning_rate": "lr", "dataset": "data", "optimizer": "optim", "optimiser": "optim"}
 
 
-def _order(part: str | int) -> tuple[int, str]:
-    return (part, "") if isinstance(part, int) else (-1, part)
+def message_of(
+    error: ErrorDetails, path: Path, value: object, model_type: type[BaseModel]
+) -> Message:
+    """Return what one of pydantic's errors says to people.
+
+    Args:
+        error: The error.
+        path: The path of the key at fault.
+        value: The value as it stands in the source.
+        model_type: The model that the source was checked against.
+    """
+    kind = error["type"]
+    context: Mapping[str, Any] = error.get("ctx", {})
+    shown = shown_value(value)
+    if kind == "fault":
+        return context["fault"].what, context["fault"].hint
+    if kind == "extra_forbidden":
+        return "there is no such key", _unknown_key_hint(path, model_type)
+    if kind == "missing":
+        field = field_at(model_type, path)
+        what = f"{shown} has too few entries" if _is_index(error) else "this key is missing"
+        return what, field.description if field else None
+    if kind in _WANTED:
+        if value is None and not path:
+            return "nothing is in it", "as in `name: first-try`"
+        text = f"the text {shown}" if isinstance(value, str) else shown
+        return f"{text} is not {_WANTED[kind]}", _type_hint(kind, value, path, model_type)
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        bound = context[key]
+        limit = f"{bound:g}" if isinstance(bound, float) else str(bound)
+        return f"{shown} is out of range", f"{words} {limit}"
+    if kind == "finite_number":
+        return f"{shown} is not a finite number", None
+    if kind in ("too_short", "too_long"):
+        size = len(value) if isinstance(value, list | dict | str) else context.get("actual_length")
+        low, high = context.get("min_length"), context.get("max_length")
+        return f"{size} entries", f"at least {low}" if kind == "too_short" else f"at most {high}"
+    if kind == "literal_error":
+        names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        found = nearest(value, names) if isinstance(value, str) else None
+        guess = f"did you mean {found}? " if found else ""
+        return f"{shown} is not allowed here", f"{guess}allowed: {', '.join(names)}"
+    return f"{shown}: {error['msg']}", None
+
+
+def _is_index(error: ErrorDetails) -> bool:
+    return isinstance(error["loc"][-1], int)
+
+
+def _unknown_key_hint(path: Path, model_type: type[BaseModel]) -> str:
+    key = str(path[-1])
+    here = list(keys_of(*sections_at(model_type, path[:-1])))
+    allowed = f"keys here: {', '.join(here)}"
+    if key == "<<":
+        return "merge keys are not read: repeat the keys, or give the whole section as an alias"
+    if re.match(r"\w+:\S", key):
+        return f"a colon needs a space after it; {allowed}"
+    known = list(all_keys(model_type))
+    for other in known:
+        if len(other) > 1 and dotted(other) == key:
+            opening = ": {".join(str(part) for part in other)
+            return f"write it nested, as in {opening}: ...{'}' * (len(other) - 1)}"
+    key = _SYNONYMS.get(key, key)
+    found = nearest(key, here)
+    if not found:
+        last = nearest(key, {str(other[-1]) for other in known})
+        found = next((dotted(other) for other in known if other[-1] == last), None)
+    return f"did you mean {found}? {allowed}" if found else allowed
+
+
+def _type_hint(kind: str, value: object, path: Path, model_type: type[BaseModel]) -> str | None:
+    if kind == "string_type":
+        return "in quotes it is text" if isinstance(value, bool | int | float) else None
+    if kind == "bool_type" and isinstance(value, str):
+        if value.lower() in ("yes", "no", "on", "off", "y", "n"):
+            return "write true or false; in YAML 1.2 yes, no, on and off are text"
+        return f"write {value}, without quotes" if value in ("true", "false") else None
+    if kind in ("int_type", "float_type"):
+        return _number_hint(kind, value)
+    if _WANTED[kind] == "a list":
+        is_single = isinstance(value, int | float)
+        return f"a list is written in brackets: [{shown_value(value)}]" if is_single else None
+    if isinstance(value, str) and re.match(r"\w+:\S", value):
+        return "a colon needs a space after it"
+    sections = sections_at(model_type, path)
+    chooser = naming_key(sections[0]) if sections and path else None
+    if chooser and isinstance(value, str):
+        return f"write {{{chooser}: {shown_value(value).strip(chr(39))}}}"
+    return f"keys here: {', '.join(keys_of(*sections))}" if sections else None
+
+
+def _number_hint(kind: str, value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "the number is too large"
+    if isinstance(value, float):
+        return f"write {int(value)}" if value.is_integer() and abs(value) < 1e15 else None
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    plain = value.strip().replace("_", "").removesuffix("%").strip()
+    is_number = re.fullmatch(r"[-+]?[0-9]+", plain) or (
+        kind == "float_type" and re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?", plain)
+    )
+    if not is_number:
+        return None
+    return f"write {plain}, without quotes" if plain == value else f"write the bare number: {plain}"

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bninit.fields import Path, Plain, parameters_of_kinds
+from bninit.fields import Path, Plain, kinds_of
 from bninit.nets.initialisers import ALIASES, BIAS_SCHEMES, SCHEMES
 from bninit.training.settings import Optimiser, Schedule
 
@@ -26,8 +26,8 @@ _KINDS: dict[Path, Mapping[str, Collection[str]]] = {
         **{name: SCHEMES[scheme].takes - set(given) for name, (scheme, given) in ALIASES.items()},
     },
     (*BIAS, "scheme"): {name: scheme.takes for name, scheme in BIAS_SCHEMES.items()},
-    ("optim", "name"): parameters_of_kinds(Optimiser),
-    (*SCHEDULE, "name"): parameters_of_kinds(Schedule),
+    ("optim", "name"): {name: kind.model_fields for name, kind in kinds_of(Optimiser).items()},
+    (*SCHEDULE, "name"): {name: kind.model_fields for name, kind in kinds_of(Schedule).items()},
 }
 """Keys that say which kind a section is, with the parameters that each kind takes."""
 
@@ -60,12 +60,6 @@ def key_path(key: str) -> Path:
 def is_key(key: str) -> bool:
     """Tell whether text is a dotted key, with something before and after each dot."""
     return all(key.split("."))
-
-
-def overlap(first: Path, second: Path) -> bool:
-    """Tell whether two keys are the same, or one is the section of the other."""
-    length = min(len(first), len(second))
-    return first[:length] == second[:length]
 
 
 def settings_of(

@@ -1,4 +1,4 @@
-"""A working copy of a config from which faulty parts are taken out."""
+"""Options that win over a config file: ``--set KEY=VALUE`` and ``--seeds``."""
 
 from __future__ import annotations
 
@@ -6,76 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bninit.config.source import Place, Source
 from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError, Problem
-from bninit.fields import Path, Place, Plain, Source, dotted, path_in, shown_value
+from bninit.fields import Path, Plain, dotted, path_in, shown_value, value_at
 from bninit.training.settings import MAX_SEED, MAX_SEEDS
-
-
-def value_at(value: Plain, path: Path) -> Plain:
-    """Return the value at a path that exists."""
-    for part in path:
-        if isinstance(value, dict):
-            value = value[str(part)]
-        elif isinstance(value, list) and isinstance(part, int):
-            value = value[part]
-    return value
-
-
-class Draft:
-    """A copy of a value from which parts are taken out, and which knows where they stood.
-
-    Args:
-        value: The value to copy.
-
-    Attributes:
-        value: What is left of it.
-    """
-
-    def __init__(self, value: Plain) -> None:
-        self._indices: dict[int, list[int]] = {}
-        self.value = self._copy(value)
-
-    def original(self, location: Path) -> Path:
-        """Return the path in the original of a location in what is left."""
-        value = self.value
-        path: list[str | int] = []
-        for part in location:
-            if isinstance(value, list) and isinstance(part, int) and part < len(value):
-                path.append(self._indices[id(value)][part])
-                value = value[part]
-            else:
-                path.append(part)
-                value = value.get(str(part)) if isinstance(value, dict) else None
-        return tuple(path)
-
-    def take_out(self, path: Path) -> bool:
-        """Take out the value at a path; the root stays. Tell whether anything has changed."""
-        if not path or path_in(self.value, path) != path:
-            return False
-        holder = value_at(self.value, path[:-1])
-        last = path[-1]
-        if isinstance(holder, list) and isinstance(last, int):
-            del holder[last]
-            del self._indices[id(holder)][last]
-        elif isinstance(holder, dict):
-            del holder[str(last)]
-        return True
-
-    def put(self, path: Path, value: Plain) -> None:
-        """Put a value at a key of a mapping that is there."""
-        holder = value_at(self.value, path[:-1])
-        if isinstance(holder, dict):
-            holder[str(path[-1])] = self._copy(value)
-
-    def _copy(self, value: Plain) -> Plain:
-        if isinstance(value, dict):
-            return {key: self._copy(item) for key, item in value.items()}
-        if isinstance(value, list):
-            copied = [self._copy(item) for item in value]
-            self._indices[id(copied)] = list(range(len(copied)))
-            return copied
-        return value
 
 
 @dataclass(frozen=True)
@@ -102,7 +37,7 @@ def parse_override(text: str) -> Override:
     Raises:
         ConfigError: No equals sign, an empty key, or a value that is not YAML.
     """
-    option = f"--set {_printable(text)}"
+    option = _shown_option("--set", text)
     key, sign, value_text = text.partition("=")
     key = key.strip()
     if not sign or not all(key.split(".")):
@@ -129,7 +64,7 @@ def apply_overrides(source: Source, overrides: Sequence[str | Override]) -> Sour
     for override in overrides:
         try:
             parsed = parse_override(override) if isinstance(override, str) else override
-            source = _apply(source, parsed)
+            source = _lay_over(source, parsed)
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:
@@ -147,10 +82,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: Anything else, a seed twice, or seeds out of range.
     """
-    option = f"--seeds {_printable(text)}"
 
     def problem(what: str) -> ConfigError:
-        return ConfigError([Problem(option, "", what, "as in 5, or 0,3,7, or 0-4")])
+        where = _shown_option("--seeds", text)
+        return ConfigError([Problem(where, "", what, "as in 5, or 0,3,7, or 0-4")])
 
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and not parts[-1]:
@@ -171,7 +106,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _apply(source: Source, override: Override) -> Source:
+def _lay_over(source: Source, override: Override) -> Source:
+    """Return a source with one value replaced, and missing sections above it made."""
     path: Path = tuple(override.key.split("."))
     parent = path_in(source.value, path[:-1])
     holder = value_at(source.value, parent)
@@ -197,6 +133,7 @@ def _with(value: Plain, path: Path, new: Plain) -> Plain:
     return {**held, key: _with(held.get(key), path[1:], new)}
 
 
-def _printable(text: str) -> str:
+def _shown_option(option: str, text: str) -> str:
+    """Return an option with its value as messages show it."""
     shown = text if text.isprintable() else shown_value(text)
-    return shown if len(shown) <= 120 else f"{shown[:117]}..."
+    return f"{option} {shown if len(shown) <= 120 else f'{shown[:117]}...'}"

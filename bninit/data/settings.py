@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -15,13 +15,11 @@ _VAL_SIZES = ", ".join(f"{each.name} {each.default_val_size}" for each in DATASE
 class DataSettings(Section):
     """The images."""
 
-    naming_key: ClassVar[str | None] = "name"
-
     name: Annotated[str, OneOf("a data set", tuple(DATASETS))] = Field(
-        default=next(iter(DATASETS)), description=f"data set: {', '.join(DATASETS)}"
+        next(iter(DATASETS)), description=f"data set: {', '.join(DATASETS)}"
     )
     scale: Annotated[Scale, OneOf("a scale", SCALES)] = Field(
-        default="unit",
+        "unit",
         description="pixels: unit (0 to 1), raw (0 to 255) or standardize (mean 0, variance 1)",
     )
     val_size: int = Field(

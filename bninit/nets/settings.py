@@ -27,31 +27,23 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class NormSettings(Section):
     """Batch normalization: its place in the network, and its running statistics."""
 
-    naming_key: ClassVar[str | None] = "placement"
     kind: ClassVar[str] = "batch_norm"
     """A key of `bninit.nets.norm.NORMS`."""
 
     placement: Annotated[Literal["none", "pre", "post"], OneOf("a placement")] = Field(
-        default="none",
+        "none",
         description="batch norm of hidden layers: none, pre (before the activation), post (after)",
     )
-    input: bool = Field(default=False, description="batch norm on the input layer too")
-    eps: float = Field(
-        default=1e-5, gt=0, le=1, description="added to the variance before its root"
-    )
+    input: bool = Field(False, description="batch norm on the input layer too")
+    eps: float = Field(1e-5, gt=0, le=1, description="added to the variance before its root")
     momentum: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="weight of the new batch in the running statistics (ema)",
+        0.1, gt=0, le=1, description="weight of the new batch in the running statistics (ema)"
     )
-    affine: bool = Field(
-        default=True, description="train gamma (from 1) and beta (from 0) for each unit"
-    )
+    affine: bool = Field(True, description="train gamma (from 1) and beta (from 0) for each unit")
     running: Annotated[
         Literal["ema", "cumulative", "population"], OneOf("a way to keep running statistics")
     ] = Field(
-        default="ema",
+        "ema",
         description="running statistics: ema (moving average), cumulative (average of all "
         "batches) or population (recomputed over the training set)",
     )
@@ -60,8 +52,6 @@ class NormSettings(Section):
 class BiasSettings(Section):
     """Initial biases of the linear layers."""
 
-    naming_key: ClassVar[str | None] = "scheme"
-
     scheme: Annotated[
         Literal["zeros", "constant", "normal", "uniform", "torch_default"],
         OneOf("a scheme for biases"),
@@ -69,12 +59,10 @@ class BiasSettings(Section):
         description="zeros, constant (value), normal (std), uniform (limit) or torch_default",
         examples=["zeros"],
     )
-    value: Value | None = Field(default=None, description="constant: the value", examples=[0.1])
-    std: Positive | None = Field(
-        default=None, description="normal: standard deviation", examples=[0.01]
-    )
+    value: Value | None = Field(None, description="constant: the value", examples=[0.1])
+    std: Positive | None = Field(None, description="normal: standard deviation", examples=[0.01])
     limit: Positive | None = Field(
-        default=None, description="uniform: values lie in (-limit, limit)", examples=[0.1]
+        None, description="uniform: values lie in (-limit, limit)", examples=[0.1]
     )
 
     @model_validator(mode="after")
@@ -91,24 +79,19 @@ class BiasSettings(Section):
 class InitSettings(Section):
     """Initial weights and biases of the linear layers."""
 
-    naming_key: ClassVar[str | None] = "scheme"
-
     scheme: Annotated[str, OneOf("a scheme", tuple(SCHEMES), aliases=tuple(ALIASES))] = Field(
-        default="he_normal", description=f"law of the initial weights: {', '.join(SCHEMES)}"
+        "he_normal", description=f"law of the initial weights: {', '.join(SCHEMES)}"
     )
     gain: Positive = Field(
-        default=1.0, description="factor on the scheme's standard deviation, limit or matrix"
+        1.0, description="factor on the scheme's standard deviation, limit or matrix"
     )
-    std: Positive | None = Field(
-        default=None, description="normal: standard deviation", examples=[0.01]
-    )
+    std: Positive | None = Field(None, description="normal: standard deviation", examples=[0.01])
     limit: Positive | None = Field(
-        default=None, description="uniform: weights lie in (-limit, limit)", examples=[0.05]
+        None, description="uniform: weights lie in (-limit, limit)", examples=[0.05]
     )
-    value: Value | None = Field(default=None, description="constant: the value", examples=[0.5])
+    value: Value | None = Field(None, description="constant: the value", examples=[0.5])
     truncated: bool = Field(
-        default=False,
-        description="normal laws: cut at 2 standard deviations, and rescaled to the law's",
+        False, description="normal laws: cut at 2 standard deviations, and rescaled to the law's"
     )
     bias: Annotated[
         BiasSettings, AlsoAccepts({"type": "number", "minimum": -1e6, "maximum": 1e6})
@@ -176,15 +159,15 @@ class ModelSettings(Section):
     """A multi-layer perceptron."""
 
     hidden: Annotated[tuple[Width, ...], Strict(False)] = Field(
-        default=(256, 256, 256),
+        (256, 256, 256),
         max_length=1000,
         description="units of each hidden layer, 1 to 4096; [] is softmax regression",
     )
     activation: Annotated[str, OneOf("an activation", tuple(ACTIVATIONS))] = Field(
-        default="relu", description=f"after each hidden layer: {', '.join(ACTIVATIONS)}"
+        "relu", description=f"after each hidden layer: {', '.join(ACTIVATIONS)}"
     )
     bias: bool = Field(
-        default=True,
+        True,
         description="linear layers have a bias (but where batch norm follows, it is redundant)",
     )
     norm: NormSettings = Field(default_factory=NormSettings, description="batch normalization")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -29,10 +29,8 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class ConstantSchedule(Section):
     """One learning rate for all epochs."""
 
-    naming_key: ClassVar[str | None] = "name"
-
     name: Literal["constant"] = Field(
-        default="constant",
+        "constant",
         description="constant, step (by a factor every few epochs) or cosine (down to min_lr)",
     )
 
@@ -40,31 +38,21 @@ class ConstantSchedule(Section):
 class StepSchedule(Section):
     """The learning rate is multiplied by a factor every few epochs."""
 
-    naming_key: ClassVar[str | None] = "name"
-
-    name: Literal["step"] = Field(default="step", description="step: by a factor every few epochs")
+    name: Literal["step"] = Field("step", description="step: by a factor every few epochs")
     step_epochs: int = Field(
         ge=1, le=100_000, description="step: epochs between two steps", examples=[5]
     )
     factor: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="step: factor on the learning rate at each step (default 0.1)",
+        0.1, gt=0, le=1, description="step: factor on the learning rate at each step (default 0.1)"
     )
 
 
 class CosineSchedule(Section):
     """The learning rate falls along half a cosine."""
 
-    naming_key: ClassVar[str | None] = "name"
-
-    name: Literal["cosine"] = Field(default="cosine", description="cosine: down to min_lr")
+    name: Literal["cosine"] = Field("cosine", description="cosine: down to min_lr")
     min_lr: float = Field(
-        default=0.0,
-        ge=0,
-        le=1e4,
-        description="cosine: learning rate at the end (default 0.0)",
+        0.0, ge=0, le=1e4, description="cosine: learning rate at the end (default 0.0)"
     )
 
 
@@ -109,12 +97,10 @@ AnySchedule = Annotated[
 class SGDSettings(Section):
     """Stochastic gradient descent with momentum; the decay is part of the gradient (L2)."""
 
-    naming_key: ClassVar[str | None] = "name"
-
-    name: Literal["sgd"] = Field(default="sgd", description="sgd, adam or adamw")
+    name: Literal["sgd"] = Field("sgd", description="sgd, adam or adamw")
     lr: LearningRate = 0.1
-    momentum: Decay = Field(default=0.9, description="sgd: momentum (default 0.9)")
-    nesterov: bool = Field(default=False, description="sgd: Nesterov's variant of momentum")
+    momentum: Decay = Field(0.9, description="sgd: momentum (default 0.9)")
+    nesterov: bool = Field(False, description="sgd: Nesterov's variant of momentum")
     weight_decay: WeightDecay = 0.0
     schedule: AnySchedule = ConstantSchedule()
 
@@ -131,9 +117,7 @@ class SGDSettings(Section):
 class AdamSettings(Section):
     """Adam; the decay is part of the gradient (L2)."""
 
-    naming_key: ClassVar[str | None] = "name"
-
-    name: Literal["adam"] = Field(default="adam", description="adam: the decay is L2")
+    name: Literal["adam"] = Field("adam", description="adam: the decay is L2")
     lr: LearningRate = 0.001
     weight_decay: WeightDecay = 0.0
     betas: Betas = (0.9, 0.999)
@@ -144,9 +128,7 @@ class AdamSettings(Section):
 class AdamWSettings(Section):
     """Adam with decoupled weight decay."""
 
-    naming_key: ClassVar[str | None] = "name"
-
-    name: Literal["adamw"] = Field(default="adamw", description="adamw: the decay is decoupled")
+    name: Literal["adamw"] = Field("adamw", description="adamw: the decay is decoupled")
     lr: LearningRate = 0.001
     weight_decay: WeightDecay = 0.01
     betas: Betas = (0.9, 0.999)
@@ -191,7 +173,7 @@ class ProbeSettings(Section):
     """Probes inside the networks during training, which change nothing in them."""
 
     enabled: bool = Field(
-        default=False,
+        False,
         description="measure signals, gradients and batch norm inside the network while it "
         "trains; `probes: true` is short for it, and any other key here implies it",
     )
@@ -200,29 +182,23 @@ class ProbeSettings(Section):
         Strict(False),
         AfterValidator(_each_once),
     ] = Field(
-        default=DEFAULT_GROUPS,
+        DEFAULT_GROUPS,
         min_length=1,
         description=f"what is measured: {', '.join(DEFAULT_GROUPS)}; and landscape (the loss along "
         "the gradient, which takes the time of about 10 steps) where it is named",
     )
     batch_size: int = Field(
-        default=128,
-        ge=2,
-        le=4096,
-        description="training images (the first ones) on which it is measured",
+        128, ge=2, le=4096, description="training images (the first ones) on which it is measured"
     )
     steps_per_doubling: int = Field(
-        default=1,
+        1,
         ge=0,
         le=16,
         description="how often between two epochs: 1 for steps 1, 2, 4, 8, ..., more for steps "
         "between them, 0 for epochs alone",
     )
     units: int = Field(
-        default=3,
-        ge=0,
-        le=16,
-        description="units of each layer whose percentiles are followed one by one",
+        3, ge=0, le=16, description="units of each layer whose percentiles are followed one by one"
     )
 
     @model_validator(mode="before")
@@ -284,31 +260,28 @@ def _check_device(value: object) -> object:
 class TrainSettings(Section):
     """Epochs, batches, seeds and device of a training."""
 
-    epochs: int = Field(default=10, ge=1, le=100_000, description="passes over the training images")
-    batch_size: int = Field(default=128, ge=1, le=60_000, description="images per iteration")
+    epochs: int = Field(10, ge=1, le=100_000, description="passes over the training images")
+    batch_size: int = Field(128, ge=1, le=60_000, description="images per iteration")
     seeds: Seeds = Field(
-        default=(0,),
+        (0,),
         min_length=1,
         max_length=MAX_SEEDS,
         description="how many networks to train (seeds 0, 1, ...), or a list of seeds",
     )
     device: Annotated[str, Field(pattern=DEVICE_PATTERN), BeforeValidator(_check_device)] = Field(
-        default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N"
+        "auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N"
     )
     last_batch: Annotated[Literal["drop", "keep"], OneOf("a way with the last batch")] = Field(
-        default="drop",
-        description="the smaller batch that may be left at an epoch's end: drop or keep",
+        "drop", description="the smaller batch that may be left at an epoch's end: drop or keep"
     )
     precision: Annotated[Literal["float32", "float64", "bf16", "tf32"], OneOf("a precision")] = (
         Field(
-            default="float32",
+            "float32",
             description="float32 or float64 arithmetic; bf16 or tf32 (on a GPU): float32, "
             "but for the factors of matrix products",
         )
     )
-    tensorboard: bool = Field(
-        default=False, description="write TensorBoard's event files beside each run"
-    )
+    tensorboard: bool = Field(False, description="write TensorBoard's event files beside each run")
 
     @property
     def number(self) -> Literal["float32", "float64"]:

@@ -13,8 +13,8 @@ from bninit.config import (
     parse_seeds,
     parse_yaml,
 )
+from bninit.config.source import Place
 from bninit.errors import ConfigError
-from bninit.fields import Place
 
 FILE = {
     "name": "a",

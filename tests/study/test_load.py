@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bninit.config import Override, parse_yaml
+from bninit.config.source import Place
 from bninit.errors import ConfigError
-from bninit.fields import Place, Plain
+from bninit.fields import Plain
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import load_study, study_to_yaml
 from bninit.verbs.study.schema import StudyConfig

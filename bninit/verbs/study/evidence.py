@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bninit.arms import ArmSummary, leaves, summarise_arms
 from bninit.config import arm_dict
 from bninit.config.identity import value_label
-from bninit.config.overlay import key_path, overlap
+from bninit.config.overlay import key_path
 from bninit.errors import StoreError
+from bninit.fields import overlap
 from bninit.show import words
 from bninit.stats import bands
 from bninit.store import Run

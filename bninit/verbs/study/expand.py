@@ -30,13 +30,12 @@ from bninit.config.overlay import (
     Setting,
     is_key,
     key_path,
-    overlap,
     settings_of,
 )
-from bninit.config.overrides import value_at
 from bninit.config.schema import Config
+from bninit.config.source import Place, Source
 from bninit.errors import ConfigError, Problem
-from bninit.fields import Path, Place, Plain, Section, Source, dotted, path_in, shown_value
+from bninit.fields import Path, Plain, Section, dotted, overlap, path_in, shown_value, value_at
 from bninit.nets.initialisers import ALIASES
 from bninit.verbs.study.schema import Experiment, StudyConfig
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bninit.config.load import Search, in_order
-from bninit.config.overlay import key_path, overlap, settings_of
+from bninit.config.overlay import key_path, settings_of
 from bninit.config.overrides import Override, apply_overrides, parse_override
 from bninit.config.schema import Config
+from bninit.config.source import Source, from_values
 from bninit.config.write import to_yaml
 from bninit.config.yaml_source import read_yaml
 from bninit.errors import ConfigError, Problem
-from bninit.fields import Path, Plain, Source, from_values, shown_value
+from bninit.fields import Path, Plain, overlap, shown_value
 from bninit.verbs.study.expand import Expansion, StudyFaults
 from bninit.verbs.study.schema import StudyConfig
 from bninit.verbs.study.sides import check_claim

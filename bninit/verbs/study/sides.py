@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bninit.config.identity import canonical_json, short_keys, value_label
-from bninit.config.overlay import is_key, key_path, overlap, settings_of
-from bninit.fields import Fault, Path, Plain, dotted, name_fault, nearest, shown_value
+from bninit.config.overlay import is_key, key_path, settings_of
+from bninit.fields import Fault, Path, Plain, dotted, name_fault, nearest, overlap, shown_value
 from bninit.metrics import METRICS
 from bninit.training.settings import DEFAULT_GROUPS
 from bninit.verbs.study.expand import StudyArm, StudyFaults, arm_value, fits, plain_at, wanted
