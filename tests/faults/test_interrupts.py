@@ -70,21 +70,6 @@ def test_twice_it_leaves_at_once_and_nothing_is_half_written(
 
 
 @pytest.mark.slow
-def test_networks_at_different_steps_go_on_each_from_its_own(
-    warm: Warm, folder: Path, undisturbed: Undisturbed
-) -> None:
-    train = COMMANDS["train"]
-    for seed, at in ((0, 3), (1, 20)):
-        fault = {"interrupt_at_step": [at, signal.SIGINT, 1]}
-        done = warm.run(*train, "--seeds", f"{seed},", cwd=folder, fault=fault)
-        assert done.returncode == 130
-    assert set(places(folder / "runs").values()) == {Place(0, 0, 3), Place(1, 1, 5)}
-    done = warm.run(*train, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert results(folder / "runs") == undisturbed("train")
-
-
-@pytest.mark.slow
 def test_a_study_that_is_stopped_trains_no_further_stack(
     warm: Warm, folder: Path, undisturbed: Undisturbed
 ) -> None:
@@ -97,28 +82,6 @@ def test_a_study_that_is_stopped_trains_no_further_stack(
     assert results(folder / "runs") == undisturbed("study")
 
 
-def interrupt_at_random(
-    warm: Warm, folder: Path, rng: random.Random, *, command: str, most: int
-) -> int:
-    """Sends signals at random times, now once, now twice, until it ends; returns how many."""
-    sent = 0
-    while True:
-        child = warm.start(*COMMANDS[command], cwd=folder)
-        if sent < most:
-            time.sleep(rng.uniform(0.0, 1.2))
-            signum = rng.choice([signal.SIGINT, signal.SIGTERM])
-            for _ in range(rng.choice([1, 1, 2])):
-                child.kill(signum)
-        code = child.wait()
-        if code == 0:
-            return sent
-        said = child.err.read_text()
-        # Python's own answer to SIGTERM before or after the training, and bninit's within.
-        assert code in (130, 143, -signal.SIGTERM), said
-        assert "Traceback" not in said
-        sent += 1
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_at_random_times_nothing_is_lost(
@@ -128,9 +91,21 @@ def test_at_random_times_nothing_is_lost(
     command: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    rng = random.Random(f"interrupts of {command}")
+    """Signals come now once, now twice, and the command is started again until it ends."""
+    rng, sent, code = random.Random(f"interrupts of {command}"), 0, 1
     with Reader(folder / "runs") as reader:
-        sent = interrupt_at_random(warm, folder, rng, command=command, most=12)
+        while code:
+            child = warm.start(*COMMANDS[command], cwd=folder)
+            if sent < 12:
+                time.sleep(rng.uniform(0.0, 1.2))
+                signum = rng.choice([signal.SIGINT, signal.SIGTERM])
+                for _ in range(rng.choice([1, 1, 2])):
+                    child.kill(signum)
+                sent += 1
+            code, said = child.wait(), child.err.read_text()
+            # Python's own answer to SIGTERM before or after the training, and bninit's within.
+            assert code in (0, 130, 143, -signal.SIGTERM), said
+            assert "Traceback" not in said
     assert results(folder / "runs") == undisturbed(command)
     record_property("count: interruptions", sent)
     record_property("count: files opened meanwhile, all whole", reader.looks)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +19,6 @@ Record = Callable[[str, object], None]
 
 WRITES = {"train": 41, "study": 102}
 """Files that an undisturbed command replaces; kills are aimed at each of them."""
-
-
-@dataclass
-class Tally:
-    """What became of a command that was killed again and again.
-
-    Attributes:
-        kills: Processes that were killed.
-        repeated: Epochs that were on record and had to be trained again, over all networks.
-    """
-
-    kills: int = 0
-    repeated: int = 0
 
 
 def aim(rng: random.Random, *, num_writes: int) -> tuple[dict[str, Any], float | None]:
@@ -72,26 +55,28 @@ def check_resumptions(
 
 def kill_until_it_ends(
     warm: Warm, folder: Path, rng: random.Random, *, command: str, most: int
-) -> Tally:
-    """Kills a command up to so many times, and then lets it end."""
-    runs, tally = folder / "runs", Tally()
+) -> tuple[int, int]:
+    """Kills a command up to so many times, and then lets it end.
+
+    Returns:
+        Processes that were killed; epochs on record that had to be trained again.
+    """
+    runs, kills, repeated = folder / "runs", 0, 0
     while True:
         before, told = places(runs), resumptions(runs)
         fault, seconds = aim(rng, num_writes=WRITES[command] // 3)
-        child = warm.start(
-            *COMMANDS[command], cwd=folder, fault=fault if tally.kills < most else None
-        )
-        if seconds is not None and tally.kills < most:
+        child = warm.start(*COMMANDS[command], cwd=folder, fault=fault if kills < most else None)
+        if seconds is not None and kills < most:
             time.sleep(seconds)
             child.kill()
         code = child.wait()
         assert "Traceback" not in child.err.read_text()
         check_resumptions(told, before, runs)
         if code == 0:
-            return tally
+            return kills, repeated
         assert code == -signal.SIGKILL, child.err.read_text()
-        tally.kills += 1
-        tally.repeated += lost(runs, before)
+        kills += 1
+        repeated += lost(runs, before)
 
 
 def kill_in_rounds(
@@ -105,7 +90,7 @@ def kill_in_rounds(
         command = rng.choice(list(COMMANDS))
         folder = fill(place / f"round-{rounds}")
         with Reader(folder / "runs") as reader:
-            tally = kill_until_it_ends(
+            mine, again = kill_until_it_ends(
                 warm, folder, rng, command=command, most=min(12, most - kills)
             )
             reader.look()
@@ -113,7 +98,7 @@ def kill_in_rounds(
         if command == "train":
             # A study does not open runs that are finished; a training tidies them up.
             assert not list(folder.rglob("checkpoint.safetensors"))
-        kills, repeated = kills + tally.kills, repeated + tally.repeated
+        kills, repeated = kills + mine, repeated + again
         looks += reader.looks
     record("count: kills", kills)
     record("count: epochs on record that were trained again", repeated)
@@ -134,74 +119,3 @@ def test_two_hundred_kills(
     kill_in_rounds(
         warm, tmp_path, undisturbed, seed=f"part {part}", most=25, record=record_property
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-def test_kills_at_each_write_in_turn(
-    warm: Warm, tmp_path: Path, undisturbed: Undisturbed, command: str, record_property: Record
-) -> None:
-    """The first process dies within the first file, the second within its second, and so on."""
-    folder, kills = fill(tmp_path / "work"), 0
-    runs = folder / "runs"
-    with Reader(runs) as reader:
-        for at in range(1, 100):
-            before, told = places(runs), resumptions(runs)
-            done = warm.run(*COMMANDS[command], cwd=folder, fault={"die_within_write": at})
-            check_resumptions(told, before, runs)
-            if done.returncode == 0:
-                break
-            assert done.returncode == -signal.SIGKILL, done.stderr
-            kills += 1
-            lost(runs, before)
-    assert kills > 8
-    assert results(runs) == undisturbed(command)
-    record_property("count: kills", kills)
-    record_property("count: files opened meanwhile, all whole", reader.looks)
-
-
-@pytest.mark.slow
-def test_processes_that_start_from_nothing(
-    tmp_path: Path, undisturbed: Undisturbed, record_property: Record
-) -> None:
-    """Without a warm parent: Python's start and the imports are killed, too."""
-    rng, kills = random.Random("from nothing"), 0
-    for command in COMMANDS:
-        folder = fill(tmp_path / command)
-        while True:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bninit", *COMMANDS[command]],
-                cwd=folder,
-                stderr=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                text=True,
-                env={
-                    **os.environ,
-                    "OMP_NUM_THREADS": "1",
-                    "PYTHONPATH": str(Path(__file__).parents[2]),
-                },
-            )
-            last = kills >= (3 if command == "train" else 6)
-            if not last:
-                _wait_for_a_write(process, folder, rng.randint(1, 12))
-                process.kill()
-            _, said = process.communicate(timeout=120)
-            assert "Traceback" not in said
-            places(folder / "runs")
-            if process.returncode == 0:
-                break
-            assert process.returncode == -signal.SIGKILL, said
-            kills += 1
-        assert results(folder / "runs") == undisturbed(command)
-    record_property("count: kills", kills)
-
-
-def _wait_for_a_write(process: subprocess.Popen[str], folder: Path, number: int) -> None:
-    """Until files have come and gone so many times, or the process has ended."""
-    seen: object = None
-    changes = 0
-    while changes < number and process.poll() is None:
-        now = sorted(path for path in folder.rglob("*"))
-        changes += now != seen
-        seen = now
-        time.sleep(0.002)

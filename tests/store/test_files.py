@@ -9,7 +9,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bninit.errors import StoreError
 from bninit.store import files, names
@@ -40,28 +37,6 @@ def test_what_is_written_is_there_with_the_users_permissions(tmp_path: Path) -> 
     assert (tmp_path / "a.bin").read_bytes() == b"two\n\r\n"
     assert stat.S_IMODE((tmp_path / "a.bin").stat().st_mode) == 0o640
     assert names_in(tmp_path) == ["a.bin"]
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    contents = {bytes([letter]) * 1_000_000 for letter in b"abcdef"}
-    write_bytes(path, b"a" * 1_000_000)
-    seen: set[bytes] = set()
-    done = threading.Event()
-
-    def poll() -> None:
-        while not done.is_set():
-            seen.add(path.read_bytes())
-
-    reader = threading.Thread(target=poll)
-    reader.start()
-    for _ in range(20):
-        for content in contents:
-            write_bytes(path, content)
-    done.set()
-    reader.join()
-    assert seen
-    assert seen <= contents
 
 
 @pytest.mark.parametrize("function", ["open", "fdopen", "replace", "fsync"])
@@ -197,20 +172,6 @@ def test_what_is_no_json_object_is_named(tmp_path: Path, content: bytes, says: s
     assert caught.value.where == str(path)
 
 
-@settings(deadline=None)
-@given(content=st.binary(max_size=40))
-def test_any_bytes_are_read_or_named(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_bytes(content)
-    try:
-        found: object = files.read_json(path)
-    except DamagedFileError as error:
-        found = error.where
-    assert isinstance(found, dict) or found == str(path)
-
-
 def test_folders_pipes_and_loops_neither_keep_it_waiting_nor_stay_open(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
@@ -289,23 +250,6 @@ def test_the_same_process_cannot_hold_it_twice_and_looking_takes_nothing(tmp_pat
     lock.release()
     assert not is_locked(tmp_path)
     RunLock(tmp_path).release()
-
-
-def test_a_folder_that_was_removed_is_noticed(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    lock = RunLock(folder)
-    lock.check()
-    shutil.rmtree(folder)
-    with pytest.raises(StoreError, match="folder is not there"):
-        lock.check()
-    folder.mkdir()
-    with pytest.raises(StoreError, match="replaced by another"):
-        lock.check()
-    other = RunLock(folder)
-    other.check()
-    other.release()
-    lock.release()
 
 
 def test_a_file_system_without_locks_is_named(

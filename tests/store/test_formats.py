@@ -190,18 +190,6 @@ def test_anything_else_is_no_array_of_losses(data: bytes) -> None:
         decode_steps(data)
 
 
-@settings(deadline=None)
-@given(place=st.integers(0, len(STEPS) - 1), bit=st.integers(0, 7))
-def test_a_flipped_bit_gives_losses_or_is_refused(place: int, bit: int) -> None:
-    data = bytearray(STEPS)
-    data[place] ^= 1 << bit
-    try:
-        found = decode_steps(bytes(data)).ndim
-    except ValueError:
-        found = 1
-    assert found == 1
-
-
 TENSORS = {
     "0.weight": torch.arange(6.0).reshape(2, 3),
     "0.bias": torch.tensor([float("nan"), float("-inf"), -0.0], dtype=torch.float64),
@@ -240,20 +228,6 @@ def test_views_of_others_are_written_as_they_look() -> None:
     for view in (stack[1], stack[:, 1], stack.transpose(0, 2), stack[0, :, 0].requires_grad_()):
         arrays, _ = decode_tensors(encode_tensors({"x": view}, metadata={}))
         assert torch.equal(torch.from_numpy(arrays["x"].copy()), view.detach())
-
-
-@settings(deadline=None)
-@given(place=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
-def test_any_flipped_bit_of_tensors_is_found(place: int, bit: int) -> None:
-    data = bytearray(WHOLE)
-    data[place] ^= 1 << bit
-    try:
-        arrays, metadata = decode_tensors(bytes(data))
-    except ValueError:
-        return
-    # JSON has more than one spelling: what is read is the same all the same.
-    assert metadata == METADATA
-    assert_same(to_torch(arrays))
 
 
 @pytest.mark.parametrize(

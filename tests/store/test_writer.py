@@ -320,24 +320,30 @@ def test_the_number_of_writes(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     assert count() == NUM_WRITES
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("how", ["full disk", "killed before", "killed after"])
 @pytest.mark.parametrize("at", range(1, NUM_WRITES + 1))
-def test_a_crash_at_any_write_loses_at_most_an_epoch(
+def test_a_crash_or_a_full_disk_at_any_write_loses_at_most_an_epoch(
     runs_dir: Path,
     seed_dir: Path,
     expected_with_probes: Files,
     monkeypatch: pytest.MonkeyPatch,
     at: int,
-    before: bool,
+    how: str,
 ) -> None:
+    before, is_full = how != "killed after", how == "full disk"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with monkeypatch.context() as patch:
-        interrupt(patch, at=at, before=before, error=KilledError())
-        # A killed process does not tidy up.
-        patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
-        with pytest.raises(KilledError):
+        interrupt(patch, at=at, before=before, error=full if is_full else KilledError())
+        if not is_full:
+            # A killed process does not tidy up.
+            patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+        with pytest.raises((KilledError, StoreError)) as caught:
             Story(PROBED).play(runs_dir)
-    if before:
-        assert [path for path in seed_dir.iterdir() if path.suffix == ".tmp"]
+    left = [path for path in seed_dir.iterdir() if path.suffix == ".tmp"]
+    assert bool(left) == (how == "killed before")
+    if is_full:
+        assert f"{seed_dir}/" in str(caught.value)
+        assert "no space is left" in str(caught.value)
     check_that_readers_see_a_run(seed_dir)
     found = inspect(seed_dir, arm=ARM, seed=0)
     assert found.notes == ()
@@ -349,26 +355,6 @@ def test_a_crash_at_any_write_loses_at_most_an_epoch(
     check_that_readers_see_a_run(seed_dir)
     assert results_of(seed_dir) == expected_with_probes
     assert not [p for p in seed_dir.iterdir() if p.suffix == ".tmp" or "checkpoint" in p.name]
-
-
-@pytest.mark.parametrize("at", range(1, NUM_WRITES + 1))
-def test_a_disk_that_is_full_at_any_write(
-    runs_dir: Path,
-    seed_dir: Path,
-    expected_with_probes: Files,
-    monkeypatch: pytest.MonkeyPatch,
-    at: int,
-) -> None:
-    with monkeypatch.context() as patch:
-        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        interrupt(patch, at=at, before=True, error=full)
-        with pytest.raises(StoreError, match="no space is left") as caught:
-            Story(PROBED).play(runs_dir)
-    assert str(caught.value.where).startswith(str(seed_dir))
-    assert not [path for path in seed_dir.iterdir() if path.suffix == ".tmp"]
-    check_that_readers_see_a_run(seed_dir)
-    assert Story(PROBED).play(runs_dir) == []
-    assert results_of(seed_dir) == expected_with_probes
 
 
 def test_several_crashes_in_a_row(
