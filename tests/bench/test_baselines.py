@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import shapes
 import torch
+from noise import noise_images
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from bninit.data.load import Data
 from bninit.nets.reference import build_sequential
 from bninit.verbs.bench import baselines
 from bninit.verbs.bench.baselines import (
@@ -30,14 +30,19 @@ from bninit.verbs.bench.baselines import (
 BATCH = 12
 
 
+@pytest.fixture
+def case() -> Case:
+    return Case(noise_images(), hidden=(7, 5), batch_size=10, placement="pre")
+
+
 @pytest.mark.parametrize("placement", ["none", "pre", "post"])
 @pytest.mark.parametrize(
     "build",
     [PlainLoop, LoaderLoop, partial(StackLoop, num_networks=1), partial(StackLoop, num_networks=3)],
     ids=["plain", "loader", "1", "3"],
 )
-def test_all_train_the_same(build: Build, placement: str, noise: Data) -> None:
-    case = Case(noise, hidden=(7, 5), batch_size=10, placement=placement)
+def test_all_train_the_same(build: Build, placement: str) -> None:
+    case = Case(noise_images(), hidden=(7, 5), batch_size=10, placement=placement)
     loop = build(case)
     losses = loop.train()
     assert losses.shape == (loop.num_networks, 6)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from noise import noise_images
 
-from bninit.data.load import Data
 from bninit.verbs.bench.baselines import Case, check_losses
 
 pytestmark = [
@@ -21,24 +20,7 @@ pytestmark = [
 
 @pytest.fixture(params=["none", "pre", "post"])
 def case(request: pytest.FixtureRequest) -> Case:
-    generator = torch.Generator().manual_seed(3)
-    pixels = torch.randint(0, 256, (64, 36), generator=generator).float() / 255
-    labels = torch.randint(0, 3, (64,), generator=generator)
-    of_each = {"x": pixels, "y": labels}
-    data = Data(
-        **{
-            f"{part}_{of}": each
-            for part in ("train", "val", "test")
-            for of, each in of_each.items()
-        },
-        num_classes=3,
-        checksum="",
-        name="noise",
-        scale="unit",
-        shift=0.0,
-        divisor=255.0,
-    )
-    return Case(data, hidden=(7, 5), batch_size=10, placement=request.param, max_steps=None)
+    return Case(noise_images(), hidden=(7, 5), batch_size=10, placement=request.param)
 
 
 @pytest.mark.parametrize(
