@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bninit.show import charts
+from bninit.show.words import plural
 from bninit.verbs.bench.measure import Record
 from bninit.verbs.bench.tables import machine_line
 
@@ -37,7 +38,8 @@ def scaling_chart(found: Record) -> charts.Chart:
         return {"y": times["median"], "low": times["low"], "high": times["high"]}
 
     stacks, in_stack = points("stack"), "networks in the stack"
-    wider, deeper = f"{stack}, {grid['base_depth']} layers", f"{stack}, {grid['base_width']} units"
+    wider = f"{stack}, {plural(grid['base_depth'], 'layer')}"
+    deeper = f"{stack}, {plural(grid['base_width'], 'unit')}"
     panels = [
         _panel(stacks, seconds, f"More networks in a stack ({base})", in_stack, per_epoch, 0),
         _panel(
