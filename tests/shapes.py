@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +12,9 @@ from bninit.nets.architecture import Architecture
 from bninit.nets.initialisers import PARAMETERS
 from bninit.nets.settings import BiasSettings, InitSettings, ModelSettings, NormSettings
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import draw_start, stack
+from bninit.training.loop import draw_networks
 from bninit.training.plan import StackPlan
-from bninit.training.seeding import bias_draws, generator, weight_draws
+from bninit.training.seeding import generator
 from bninit.training.settings import (
     AdamSettings,
     AdamWSettings,
@@ -79,18 +78,11 @@ def drawn(
     Where `spread` is true, biases, gamma, beta and running statistics are drawn too, so that
     nothing is right for being 0 or 1.
     """
-    starts = [
-        draw_start(
-            architecture,
-            init or initial(),
-            weight_draws=partial(weight_draws, seed),
-            bias_draws=partial(bias_draws, seed),
-            dtype=dtype,
-            examples=torch.randn(64, architecture.widths[0], generator=generator(seed, "x")),
-        )
-        for seed in seeds
-    ]
-    network = stack(architecture, starts, device=torch.device(device))
+    starts = [(seed, init or initial()) for seed in seeds]
+    examples = torch.randn(64, architecture.widths[0], generator=generator(0, "x"))
+    network = draw_networks(
+        architecture, starts, dtype=dtype, examples=examples, device=torch.device(device)
+    )
     if spread:
         for name, value in network.tensors().items():
             if value.is_floating_point() and value.dim() == 2:

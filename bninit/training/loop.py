@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from bninit.data.load import Data
+from bninit.nets.architecture import Architecture
+from bninit.nets.products import FULL
+from bninit.nets.settings import InitSettings
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import draw_start, stack
+from bninit.nets.start import LSUV_BATCH, draw_start, stack
 from bninit.training.evaluation import collect_population_statistics, evaluate
 from bninit.training.optimisers import Optimiser, build_optimiser, learning_rate, load_optimiser
 from bninit.training.plan import ReplicaPlan, StackPlan
@@ -32,10 +35,45 @@ from bninit.training.records import (
 from bninit.training.seeding import bias_draws, weight_draws
 from bninit.training.steps import Steps, epoch_order
 
+CPU = torch.device("cpu")
+
 
 def never() -> bool:
     """Lets a training go on to its end."""
     return False
+
+
+def draw_networks(
+    architecture: Architecture,
+    starts: Sequence[tuple[int, InitSettings]],
+    *,
+    dtype: torch.dtype,
+    examples: Tensor,
+    device: torch.device = CPU,
+    precision: str = FULL,
+) -> StackedMLP:
+    """The networks with which training starts, in one stack.
+
+    Args:
+        architecture: Their shape.
+        starts: Seed and initial values of each.
+        dtype: Of their numbers.
+        examples: Training images, (example, feature), on which ``lsuv`` measures.
+        device: Where the stack is to live.
+        precision: Of its products; see `bninit.nets.products.PRECISIONS`.
+    """
+    drawn = [
+        draw_start(
+            architecture,
+            init,
+            weight_draws=partial(weight_draws, seed),
+            bias_draws=partial(bias_draws, seed),
+            dtype=dtype,
+            examples=examples[:LSUV_BATCH].cpu(),
+        )
+        for seed, init in starts
+    ]
+    return stack(architecture, drawn, device=device, precision=precision)
 
 
 class Session:
@@ -66,7 +104,14 @@ class Session:
             if checkpoints
             else np.empty((len(replicas), 0))
         )
-        self.network = self._start()
+        self.network = draw_networks(
+            plan.architecture,
+            [(one.seed, one.init) for one in replicas],
+            dtype=self.train.dtype,
+            examples=data.train_x,
+            device=plan.device,
+            precision=self.train.products,
+        )
         self.optimiser = build_optimiser(self.network.parameters, plan.optim)
         if checkpoints:
             self.network.load([c.network for c in checkpoints])
@@ -187,25 +232,6 @@ class Session:
         test = evaluate(self.network, self.data.test_x, self.data.test_y)
         for place, train_figures, test_figures in zip(self.places, train, test, strict=True):
             yield FinalRecord(replica=place, train=train_figures, test=test_figures)
-
-    def _start(self) -> StackedMLP:
-        plan = self.plan
-        return stack(
-            plan.architecture,
-            [
-                draw_start(
-                    plan.architecture,
-                    replica.init,
-                    weight_draws=partial(weight_draws, replica.seed),
-                    bias_draws=partial(bias_draws, replica.seed),
-                    dtype=self.train.dtype,
-                    examples=self.data.train_x[:1024].cpu(),
-                )
-                for replica in self.replicas
-            ],
-            device=plan.device,
-            precision=self.train.products,
-        )
 
     def _order(self) -> Tensor:
         seeds = [replica.seed for replica in self.replicas]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -20,10 +19,8 @@ from bninit.errors import DataError
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.settings import InitSettings, ModelSettings
-from bninit.nets.start import draw_start, stack
-from bninit.training.loop import Session
+from bninit.training.loop import Session, draw_networks
 from bninit.training.plan import ReplicaPlan, StackPlan
-from bninit.training.seeding import bias_draws, weight_draws
 from bninit.training.settings import SGDSettings, TrainSettings
 from bninit.training.steps import epoch_order
 
@@ -149,15 +146,12 @@ class Case:
 
     def start(self, seed: int) -> dict[str, Tensor]:
         """Initial state of network `seed`, as ``nn.Sequential`` names it, on the CPU."""
-        drawn = draw_start(
+        return draw_networks(
             self.architecture,
-            InitSettings(),
-            weight_draws=partial(weight_draws, seed),
-            bias_draws=partial(bias_draws, seed),
+            [(seed, InitSettings())],
             dtype=torch.float32,
-            examples=self.data.train_x[:1].cpu(),
-        )
-        return stack(self.architecture, [drawn], device=torch.device("cpu")).state(0)
+            examples=self.data.train_x[:1],
+        ).state(0)
 
     def network(self, seed: int) -> nn.Sequential:
         """The same network as an ``nn.Sequential``, on the device."""

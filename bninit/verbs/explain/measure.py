@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from bninit.config import Config
@@ -20,7 +18,7 @@ from bninit.nets.initialisers import Law, bias_law, weight_law
 from bninit.nets.layers import cross_entropy
 from bninit.nets.signals import LayerSignals, distinct_units, read_signals
 from bninit.nets.stack import StackedMLP
-from bninit.nets.start import LSUV_BATCH, draw_start, stack
+from bninit.nets.start import LSUV_BATCH
 from bninit.theory.batch_norm import gradient_growth
 from bninit.theory.layers import Signal
 from bninit.theory.mean_field import (
@@ -32,7 +30,7 @@ from bninit.theory.mean_field import (
     next_q,
 )
 from bninit.theory.prediction import LayerLaws, LayerPrediction, predict
-from bninit.training.seeding import bias_draws, weight_draws
+from bninit.training.loop import draw_networks
 from bninit.training.signal_statistics import dead_fraction, saturated_fraction
 
 Floats = npt.NDArray[np.float64]
@@ -242,7 +240,12 @@ def explain_start(
         dtype=config.train.dtype,
     )
     architecture = config.architecture
-    network = _draw(config, seeds, data)
+    network = draw_networks(
+        architecture,
+        [(seed, config.model.init) for seed in seeds],
+        dtype=config.train.dtype,
+        examples=data.train_x,
+    )
     num_examples = min(config.train.batch_size, MOST_EXAMPLES)
     labels = data.train_y[:num_examples].expand(len(seeds), -1)
     signals = read_signals(
@@ -284,22 +287,6 @@ def explain_start(
         gradient_fate=None if no_gradient else _fate(gradient),
         overflow=_overflow(layers, signals),
     )
-
-
-def _draw(config: Config, seeds: Sequence[int], data: Data) -> StackedMLP:
-    architecture = config.architecture
-    starts = [
-        draw_start(
-            architecture,
-            config.model.init,
-            weight_draws=partial(weight_draws, seed),
-            bias_draws=partial(bias_draws, seed),
-            dtype=config.train.dtype,
-            examples=data.train_x[:LSUV_BATCH],
-        )
-        for seed in seeds
-    ]
-    return stack(architecture, starts, device=torch.device("cpu"))
 
 
 def _lsuv_inputs(network: StackedMLP, data: Data) -> Floats:
