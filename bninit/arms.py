@@ -510,16 +510,30 @@ def _of_arm(kept: Sequence[Run], config: Config) -> list[Run]:
 
 def _config_of(one: Named, overrides: Sequence[str | Override]) -> Config | None:
     """The config that something is or names; None for runs."""
+    if not isinstance(one, Config | Mapping):
+        path = Path(one)
+        if not path.is_file() and (path.suffix not in (".yaml", ".yml") or path.is_dir()):
+            return None
+    return resolve_config(one, overrides=overrides)
+
+
+def resolve_config(one: Named, *, overrides: Sequence[str | Override] = ()) -> Config:
+    """The config that something is, or that a file holds.
+
+    Args:
+        one: A config, a dict with the keys of a config file, or a file.
+        overrides: ``key=value``, as after ``--set``.
+
+    Raises:
+        ConfigError: All faults of the config at once.
+    """
     if isinstance(one, Config):
         if not overrides:
             return one
         one = one.model_dump(mode="json", exclude_none=True)
     if isinstance(one, Mapping):
         return config_from_dict(one, overrides=overrides)
-    path = Path(one)
-    if path.is_file() or (path.suffix in (".yaml", ".yml") and not path.is_dir()):
-        return load_config(path, overrides=overrides)
-    return None
+    return load_config(one, overrides=overrides)
 
 
 def _called(text: str, items: Sequence[T], called: Callable[[T], tuple[str, str]]) -> list[T]:

@@ -47,7 +47,7 @@ def train(
     resolved = load_config(config, overrides=changes)
     where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     if dry_run:
-        from bninit.show.old_tables import print_plan
+        from bninit.verbs.train.tables import print_plan
 
         print_plan(resolved, runs_dir=runs_dir)
         return

@@ -25,7 +25,11 @@ from bninit.show import words
 from bninit.stats import ARM_COLUMNS, bands, finite_rows, last_before_divergence
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+
+    from bninit.config import Config
 
 BLACK: Final = "#000000"
 ORANGE: Final = "#E69F00"
@@ -280,10 +284,17 @@ def panel(*layers: Chart, title: str = "", width: int = 380, height: int = 280) 
     """
     flat = [part for layer in layers for part in layer.get("layer", [layer])]
     size = {"width": width, "height": height}
-    return {"layer": flat, **size, **({"title": wrapped(title, width // 6)} if title else {})}
+    return {"layer": flat, **size, **({"title": wrapped(title, width * 2 // 11)} if title else {})}
 
 
-def page(panels: Sequence[Chart], *, title: str, note: str = "", columns: int = 2) -> Chart:
+def page(
+    panels: Sequence[Chart],
+    *,
+    title: str,
+    note: str = "",
+    columns: int = 2,
+    own_legends: bool = False,
+) -> Chart:
     """Arrange panels in a grid under a bold title, with a remark below them.
 
     Args:
@@ -291,15 +302,19 @@ def page(panels: Sequence[Chart], *, title: str, note: str = "", columns: int = 
         title: What the chart shows.
         note: How to read it.
         columns: Panels in a row.
+        own_legends: Whether each panel has its own legend, below it.
     """
     head = {"fontSize": 16, "fontWeight": "bold", "offset": 14, "frame": "bounds"}
     foot = {"fontSize": 11, "color": GUIDE, "frame": "bounds", "orient": "bottom"}
     width = sum(each.get("width", 380) + 60 for each in panels[:columns])
-    grid = {
+    grid: dict[str, Any] = {
         "concat": list(panels),
         "columns": columns,
         "title": {"text": wrapped(title, max(60, width // 9)), **head},
     }
+    if own_legends:
+        own = dict.fromkeys(("color", "strokeDash", "size", "shape"), "independent")
+        grid["resolve"] = {"scale": own}
     text = wrapped(note, max(60, width // 6))
     return {"vconcat": [grid], **({"title": {"text": text, **foot}} if note else {})}
 
@@ -314,7 +329,9 @@ def look(
     *,
     dash: bool = False,
     shape: bool = False,
+    nested: bool = False,
     names: Mapping[str, str] | None = None,
+    legend_width: int = 780,
 ) -> dict[str, Any]:
     """Encodings of colour, dash and shape that give each arm its look, and their one legend.
 
@@ -322,11 +339,17 @@ def look(
         styles: By arm (the column ``arm``), in the order of the legend.
         dash: Whether lines have the arm's dash.
         shape: Whether points have the arm's shape.
+        nested: Whether later lines are thinner, so that all show where they lie on each other.
+        legend_width: Room for the legend.
         names: What the legend calls an arm; as it is by default; empty for no legend. Equal in all
             layers that share a legend.
     """
     arms = list(styles)
+    longest = max(map(len, names.values() if names else arms), default=0)
     legend: dict[str, Any] = {"title": None, "values": arms, "symbolOpacity": 1}
+    legend["columns"] = max(1, min(4, legend_width // (50 + 6 * longest)))
+    if dash and not shape:
+        legend |= {"symbolType": "stroke", "symbolSize": 500}
     if names:
         legend["labelExpr"] = lookup(names)
     ranges: dict[str, list[Any]] = {"color": [style.colour for style in styles.values()]}
@@ -334,12 +357,15 @@ def look(
         ranges["strokeDash"] = [list(style.dash) for style in styles.values()]
     if shape:
         ranges["shape"] = [style.shape for style in styles.values()]
+    if nested:
+        last = max(len(arms) - 1, 1)
+        ranges["size"] = [3.5 - 2 * place / last for place in range(len(arms))]
     return {
         channel: {
             "field": "arm",
             "type": "nominal",
-            "scale": {"domain": arms, "range": values},
-            "legend": None if names == {} else legend,
+            "scale": {"type": "ordinal", "domain": arms, "range": values},
+            "legend": None if names == {} or channel == "size" else legend,
         }
         for channel, values in ranges.items()
     }
@@ -408,11 +434,11 @@ class Axis:
 
     def _along(self, name: str, *, grid: bool) -> dict[str, Any]:
         scale: dict[str, Any] = {"type": "log"} if self.log else {"zero": self.zero}
-        axis: dict[str, Any] = {"grid": grid, "tickCount": 6}
+        axis: dict[str, Any] = {"grid": grid, "tickCount": 6, "labelOverlap": "greedy"}
         if self.low is not None and self.high is not None:
             scale |= {"domain": [self.low, self.high], "nice": False}
             if self.log:
-                axis["values"] = log_ticks(self.low, self.high)
+                axis |= {"values": log_ticks(self.low, self.high), "labelOverlap": False}
         if self.ticks:
             axis["values"] = list(self.ticks)
         if self.whole:
@@ -448,6 +474,7 @@ def lines(
     steps: bool = False,
     guides: Mapping[float, str] | None = None,
     names: Mapping[str, str] | None = None,
+    legend_width: int = 780,
     width: int = 380,
     height: int = 280,
 ) -> Chart:
@@ -466,9 +493,10 @@ def lines(
         marks: Lines, points of the arm's shape, or both.
         spread: ``low`` to ``high`` as a band, as bars, or not at all.
         dash: Of all lines; that of each arm by default.
-        steps: Whether lines rise as steps after each point.
+        steps: Whether lines rise as steps after each point, and later lines are thinner.
         guides: Labelled horizontal lines, by their height.
         names: What the legend calls the arms; empty for no legend.
+        legend_width: Room for the legend.
         width: Of the panel.
         height: Of the panel.
     """
@@ -480,12 +508,13 @@ def lines(
         x = x.over([row["x"] for row in kept])
     inside = [row for own in _by_arm(kept).values() for row in _cut(own, y)]
     at = {"x": x.x("x"), "y": y.y("y")}
+    legend: dict[str, Any] = {"names": names, "legend_width": legend_width}
     layers = []
     if guides:
         layers.append(guide_lines(guides, y=y, width=width, height=height))
     ranged = [row for row in inside if row.get("low") is not None and row.get("high") is not None]
     if spread != "none" and any(row["low"] != row["high"] for row in ranged):
-        ends = {"x": at["x"], "y": y.y("low"), "y2": {"field": "high"}} | look(styles, names=names)
+        ends = {"x": at["x"], "y": y.y("low"), "y2": {"field": "high"}} | look(styles, **legend)
         if spread == "band":
             layers.append(mark("area", ranged, ends, opacity=BAND_OPACITY))
         else:
@@ -493,14 +522,14 @@ def lines(
     if marks in ("line", "both"):
         fixed = {"strokeDash": list(dash)} if dash else {}
         shape = {"interpolate": "step-after" if steps else "linear"}
-        own = look(styles, dash=dash is None, names=names)
+        own = look(styles, dash=dash is None, nested=steps, **legend)
         layers.append(mark("line", inside, at | own, **fixed, **shape))
     if marks in ("points", "both"):
         low, high = y.ends
         # Of many points every so manieth, so that they do not touch.
         parts = [own[:: max(1, len(own) // _MOST_POINTS)] for own in _by_arm(kept).values()]
         seen = [row for own in parts for row in own if low <= row["y"] <= high]
-        points = look(styles, shape=True, names=names)
+        points = look(styles, shape=True, **legend)
         layers.append(mark("point", seen, at | points, opacity=1))
     if not kept:
         layers.append(remark("no finite values", width=width, height=height))
@@ -739,14 +768,11 @@ def _bar(
     left = low if ends[0] is None else min(max(ends[0], low), high)
     right = high if ends[1] is None else min(max(ends[1], low), high)
     bar = {"low": left, "high": right, "place": row["place"], "colour": row["colour"]}
-    arrows = [
-        {**bar, "at": at, "side": side}
-        for at, side, end, name in (
-            (left, "left", ends[0], "low"),
-            (right, "right", ends[1], "high"),
-        )
-        if end is None or row.get("open") == name
-    ]
+    arrows = []
+    if ends[0] is None or row.get("open") == "low":
+        arrows.append({**bar, "at": left, "shape": "triangle-left"})
+    if ends[1] is None or row.get("open") == "high":
+        arrows.append({**bar, "at": right, "shape": "triangle-right"})
     return [bar], arrows
 
 
@@ -1005,3 +1031,25 @@ def crosses(
     return mark(
         "point", inside, at, shape=CROSS, size=110, strokeWidth=2.4, filled=False, opacity=1
     )
+
+
+def draw_arm(runs_dir: Path, config: Config) -> Path:
+    """Draw the curves of all runs of an arm into its folder; returns the picture's path.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    from bninit.store import arm_folder, load_runs
+    from bninit.store.files import write_bytes
+    from bninit.store.names import CURVES
+
+    folder = arm_folder(runs_dir, config)
+    placements = {config.name: config.model.norm.placement}
+    chart = curves(
+        load_runs(folder),
+        targets=config.targets,
+        title=words.describe(config),
+        styles=arm_styles([config.name], placements=placements),
+    )
+    write_bytes(folder / CURVES, png(chart))
+    return folder / CURVES

@@ -28,10 +28,12 @@ _LONGEST_NAME = 24
 Cell = str | Text
 
 
-def plain_cell(value: Any) -> str:
+def plain_cell(value: Any) -> Cell:
     """The default format: texts as they are, counts with commas, a dash for nothing."""
     if value is None:
         return words.MISSING
+    if isinstance(value, Text):
+        return value
     if isinstance(value, int) and not isinstance(value, bool):
         return words.count(value)
     return words.setting(value)
@@ -63,8 +65,9 @@ class Column:
 class Table:
     """Rows of plain values under columns.
 
-    In a terminal columns of high rank go where it would not fit; if that is not enough, each row
-    becomes a card. Nothing is cut.
+    Where it would not fit a terminal, the group becomes a line above its rows; then columns of high
+    rank go; if that is not enough, each row becomes a
+    column or a card. Nothing is cut.
 
     Args:
         columns: From left to right.
@@ -135,14 +138,20 @@ class Table:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         kept = list(range(len(self._shown)))
+        in_sections = False
         while self.width(kept) > options.max_width:
             last = max(reversed(kept), key=lambda i: self._shown[i].rank)
-            if self._shown[last].rank == 0:
-                yield self._cards()
+            if self._group in kept and len(kept) > 2:
+                in_sections = True
+                kept.remove(self._group)
+            elif self._shown[last].rank > 0:
+                kept.remove(last)
+            else:
+                turned = self._turned()
+                yield turned if turned.width() <= options.max_width else self._cards()
                 return
-            kept.remove(last)
         if self.title:
-            yield Text(self.title, style="bold")
+            yield Text(self.title, style="bold", overflow="fold")
         # Several times as fast as rich's own table, which counts for a thousand runs.
         headers = [self._shown[i].title.split("\n") for i in kept]
         height = max(map(len, headers))
@@ -150,6 +159,8 @@ class Table:
             yield self._line(kept, [Text(part, style="bold") for part in level])
         yield Text(("-" if options.ascii_only else "\u2500") * self.width(kept))
         for number, row in enumerate(self._cells):
+            if in_sections and self._group is not None and row[self._group].plain:
+                yield Text(row[self._group].plain, style="bold", overflow="fold")
             for level in zip_longest(
                 *(row[i].split("\n", allow_blank=True) for i in kept), fillvalue=Text("")
             ):
@@ -170,13 +181,34 @@ class Table:
         line.rstrip()
         return line
 
+    def _turned(self) -> Table:
+        """The table with a column for each row, which is less wide where rows are few."""
+        name = self._name
+        columns = [Column(key="title", title=self._shown[name].title)]
+        columns += [
+            Column(key=str(i), title=cells[name].plain, numeric=True)
+            for i, cells in enumerate(self._full)
+        ]
+        rows = [
+            {"title": _one_line(column.title)}
+            | {str(row): cells[i] for row, cells in enumerate(self._full)}
+            for i, column in enumerate(self._shown)
+            if i != name
+        ]
+        return Table(columns, rows, title=self.title)
+
+    @property
+    def _name(self) -> int:
+        """The column that names a row."""
+        return next((i for i in range(len(self._shown)) if i != self._group), 0)
+
     def _cards(self) -> Group:
         """A card for each row: its name in bold, below it titles and values."""
-        name = next((i for i, c in enumerate(self._shown) if i != self._group), 0)
+        name = self._name
         cards: list[RenderableType] = [Text(self.title, style="bold")] if self.title else []
         for cells in self._full:
             entries = [
-                (column.title.replace("\n", " ").strip(), cell)
+                (_one_line(column.title), cell)
                 for i, (column, cell) in enumerate(zip(self._shown, cells, strict=True))
                 if i != name and cell.plain
             ]
@@ -188,8 +220,12 @@ def _csv_cell(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
+def _one_line(title: str) -> str:
+    return title.replace("\n", " ").strip()
+
+
 def _markdown(cell: str) -> str:
-    return cell.replace("\n", " ").strip().replace("|", "\\|")
+    return _one_line(cell).replace("|", "\\|")
 
 
 def pairs(entries: Sequence[tuple[str, Cell]], *, indent: int = 2) -> RichTable:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bninit.config import Config
     from bninit.stats import Spread
 
 MISSING = "-"
@@ -165,6 +166,61 @@ def size(num_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def number(value: float, *, num_decimals: int) -> str:
+    """Write a number with its decimals, of a thousand and more without: ``-0.25``, ``1,234``."""
+    if not math.isfinite(value):
+        return MISSING
+    said = f"{value:,.{0 if abs(value) >= 1000 else num_decimals}f}"
+    return said.removeprefix("-") if float(said.replace(",", "")) == 0 else said
+
+
+def signed(value: float, *, num_decimals: int) -> str:
+    """Write a number with its sign, but for zero: ``+0.25``."""
+    said = number(value, num_decimals=num_decimals)
+    return said if value <= 0 or float(said.replace(",", "")) == 0 else f"+{said}"
+
+
+def ranges(seeds: Sequence[int]) -> str:
+    """Write seeds as briefly as ``--seeds`` takes them: ``0-4, 9``."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """Write which seeds they are: ``seed 3``, ``seeds 0-4, 9``."""
+    return f"{'seed' if len(numbers) == 1 else 'seeds'} {ranges(numbers)}"
+
+
+def join(items: Sequence[str]) -> str:
+    """Write a list as a sentence has it: ``a, b and c``."""
+    return " and ".join([", ".join(items[:-1]), *items[-1:]]) if len(items) > 1 else "".join(items)
+
+
+PLACEMENTS = {
+    "none": "no batch norm",
+    "pre": "batch norm before the activation",
+    "post": "batch norm after the activation",
+}
+"""Values of ``model.norm.placement``."""
+
+
+def describe(config: Config) -> str:
+    """Write a config in a line: ``bn-pre: 3 hidden layers of 256 relu units, ...``."""
+    hidden = config.model.hidden
+    layers = "no hidden layer"
+    if hidden:
+        low, high = min(hidden), max(hidden)
+        units = str(low) if low == high else f"{low} to {high}"
+        layers = f"{plural(len(hidden), 'hidden layer')} of {units} {config.model.activation} units"
+    norm = PLACEMENTS[config.model.norm.placement]
+    return f"{config.name}: {layers}, {norm}, {config.model.init.scheme}"
 
 
 def setting(value: object) -> str:

@@ -1,31 +1,68 @@
-"""Numbers and words of a comparison, the same in tables, reports and pictures."""
+"""A comparison in the terminal, in Markdown, as CSV and as JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bninit.arms import TIMES, ArmSummary, TargetSummary, setting_text, short_names
+from bninit.arms import TIMES, ArmSummary, setting_text, short_names
+from bninit.config import Config
 from bninit.metrics import METRICS, Metric
-from bninit.show import words as text
-from bninit.show.old_tables import Column, Grid, stacked
+from bninit.show import words
+from bninit.show.tables import Cell, Column, Table, plain_cell, remarks, stacked
 from bninit.stats import Spread
-from bninit.verbs.compare.compare import (
-    FIGURES,
-    Comparison,
-    Difference,
-    ranges,
-)
+from bninit.store.files import json_text
+from bninit.verbs.compare.compare import FIGURES, Comparison, Difference
 
+REPORT_VERSION = 1
+"""Of ``comparison.json``; raised when the meaning of a key changes."""
+
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmProperty:
+    """A property of an arm: a column of the first table and of CSV, and a key in JSON.
+
+    Attributes:
+        key: In ``comparison.csv`` and ``comparison.json``.
+        title: Of its column.
+        value: From an arm's figures and config to the plain value.
+        write: The value as text.
+    """
+
+    key: str
+    title: str
+    value: Callable[[ArmSummary, Config], Any]
+    write: Callable[[Any, ArmSummary], Cell] = lambda value, _arm: plain_cell(value)
+
+
+ARM_PROPERTIES = (
+    ArmProperty(
+        key="num_diverged",
+        title="diverged",
+        value=lambda arm, _config: arm.num_diverged,
+        write=lambda value, arm: words.of(value, arm.num_runs) if value else "none",
+    ),
+    ArmProperty(
+        key="num_parameters",
+        title="parameters",
+        value=lambda arm, _config: arm.num_parameters,
+    ),
+)
+"""A further column of the table of arms is one entry here."""
+
+_RESULTS = {
+    "test_accuracy": "test\naccuracy (%)",
+    "generalization_gap": "training minus\ntest (points)",
+    "best_val_loss": "best val\nloss (nats)",
+    "final_val_loss": "last val\nloss (nats)",
+}
 _SHORT_TITLES = {
     "generalization_gap": "training minus test",
     "best_val_loss": "best val loss",
@@ -35,12 +72,15 @@ _SHORT_TITLES = {
 _SIZES = {"better": "smaller", "worse": "larger"}
 """A gap is no good in itself: a network that learns nothing has none."""
 
+_READING_STYLES = {"better": "green", "worse": "yellow"}
 _KEYS_OF_STEPS = ("data.", "train.batch_size", "train.last_batch")
+
+# -- words -------------------------------------------------------------------------------------
 
 
 def metric_title(metric: Metric, target: float | None) -> str:
     """Name a metric with its target: ``epochs to 97 %``."""
-    return metric.title.format(target="" if target is None else text.target_percent(target))
+    return metric.title.format(target="" if target is None else words.target_percent(target))
 
 
 def unit_of_difference(metric: Metric) -> str:
@@ -53,16 +93,15 @@ def difference_text(difference: Difference) -> str:
     estimate = difference.estimate
     no_arm, no_baseline = difference.num_missing
     if estimate.effect is not None:
-        said = _signed(estimate.effect, difference.metric)
         further = {"high": " or higher", "low": " or lower", None: ""}
-        return said + further[difference.open_end]
+        return _signed(estimate.effect, difference.metric) + further[difference.open_end]
     num_seeds = len(difference.seeds)
     lacking = "did not reach it" if difference.metric.censored else "diverged"
     if no_arm == no_baseline == num_seeds:
-        return "never reached by either" if difference.metric.censored else "both diverged"
+        return "reached by neither" if difference.metric.censored else "both diverged"
     if no_arm >= no_baseline:
-        return f"{text.of(no_arm, num_seeds)} {lacking}"
-    return f"{text.of(no_baseline, num_seeds)} of the baseline {lacking}"
+        return f"{words.of(no_arm, num_seeds)} {lacking}"
+    return f"{words.of(no_baseline, num_seeds)} of the baseline {lacking}"
 
 
 def interval_text(difference: Difference) -> str:
@@ -71,24 +110,30 @@ def interval_text(difference: Difference) -> str:
     low = None if difference.open_end == "low" else estimate.low
     high = None if difference.open_end == "high" else estimate.high
     if low is None and high is None:
-        return text.MISSING
+        return words.MISSING
     if low is None or high is None:
         bound, word = (high, "at most") if low is None else (low, "at least")
         return f"{word} {_signed(bound or 0.0, metric)}"
     return f"{_signed(low, metric)} to {_signed(high, metric)}"
 
 
-def reading_text(difference: Difference) -> str:
-    """Say in a word what the interval shows; nothing where there is none."""
-    reading = difference.reading
-    if reading == "undecided":
-        return "unclear"
-    return direction_word(difference.metric, reading) if reading else ""
+def _signed(value: float, metric: Metric) -> str:
+    return words.signed(value * metric.scale, num_decimals=metric.num_decimals)
 
 
 def direction_word(metric: Metric, reading: str) -> str:
     """Name a side of zero: better or worse, or smaller or larger."""
     return _SIZES[reading] if metric.name == "generalization_gap" else reading
+
+
+def reading_text(difference: Difference) -> Text:
+    """Say in a word what the interval shows; nothing where there is none."""
+    if difference.reading == "undecided":
+        return Text("unclear")
+    if not difference.reading:
+        return Text("")
+    said = direction_word(difference.metric, difference.reading)
+    return Text(said, style=_READING_STYLES.get(said, ""))
 
 
 def short_title(metric: Metric, target: float | None) -> str:
@@ -98,37 +143,25 @@ def short_title(metric: Metric, target: float | None) -> str:
     return title if unit in ("", "epochs", "steps") else f"{title} ({unit})"
 
 
-def figure_text(arm: ArmSummary, metric: Metric) -> str:
+def figure_text(arm: ArmSummary, name: str) -> str:
     """Write mean and standard deviation of an arm's figure, and of how many runs if not all."""
-    spread = arm.figures[metric.name]
+    metric, spread = METRICS[name], arm.figures[name]
     if spread is None:
-        return text.MISSING
-    scaled = [None if x is None else x * metric.scale for x in (spread.mean, spread.sd)]
-    decimals = metric.num_decimals
-    mean = _plain(scaled[0] or 0.0, decimals)
-    # Networks of one stack share its clock: how their seconds spread tells nothing.
-    said = (
-        mean
-        if scaled[1] is None or metric.unit == "s"
-        else f"{mean} (SD {_plain(scaled[1], decimals)})"
-    )
-    return said if spread.n == len(arm.seeds) else f"{said}, {spread.n} of {len(arm.seeds)}"
-
-
-def reached_text(at: TargetSummary) -> str:
-    """Write how many of an arm's runs reached a target: ``all 5``, ``2 of 5``."""
-    return text.of(at.num_reached, at.num_runs)
-
-
-def median_text(at: TargetSummary, name: str) -> str:
-    """Write the median time to a target; a dash where there is none."""
-    median = at.medians[name]
-    return text.seconds(median) if name.startswith("seconds") else text.count(median)
+        return words.MISSING
+    said = words.number(spread.mean * metric.scale, num_decimals=metric.num_decimals)
+    # Networks of one stack share its clock: the spread of their seconds means nothing.
+    if spread.sd is not None and not metric.clock:
+        sd = words.number(spread.sd * metric.scale, num_decimals=metric.num_decimals)
+        said = f"{said} (SD {sd})"
+    return said if spread.n == arm.num_runs else f"{said}, {spread.n} of {arm.num_runs}"
 
 
 def interval_level(comparison: Comparison) -> str:
     """Write the confidence of the intervals: ``95 %``."""
     return f"{100 * comparison.level:g} %"
+
+
+# -- tables for people -------------------------------------------------------------------------
 
 
 def shown_differences(
@@ -149,52 +182,7 @@ def shown_differences(
     return [(part[0].metric, target, part) for (_, target), part in groups.items()]
 
 
-def join(items: Sequence[str]) -> str:
-    """Write a list as a sentence has it: ``a, b and c``."""
-    return " and ".join([", ".join(items[:-1]), *items[-1:]]) if len(items) > 1 else "".join(items)
-
-
-def _signed(value: float, metric: Metric) -> str:
-    scaled = value * metric.scale
-    said = _plain(scaled, metric.num_decimals)
-    return said if scaled <= 0 or float(said.replace(",", "")) == 0 else f"+{said}"
-
-
-def _plain(value: float, num_decimals: int) -> str:
-    if not math.isfinite(value):
-        return text.MISSING
-    said = f"{value:,.{0 if abs(value) >= 1000 else num_decimals}f}"
-    return said.removeprefix("-") if float(said.replace(",", "")) == 0 else said
-
-
-_RESULTS = {
-    "test_accuracy": "test\naccuracy (%)",
-    "generalization_gap": "training minus\ntest (points)",
-    "best_val_loss": "best val\nloss (nats)",
-    "final_val_loss": "last val\nloss (nats)",
-}
-_NUMBERS = frozenset({"parameters", "epochs", "steps", "time", "one epoch (s)"})
-_STYLES = {"better": "green", "worse": "yellow"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextTable:
-    """A table of texts, for any medium.
-
-    Attributes:
-        title: What it tells.
-        headers: Of its columns.
-        rows: As many cells each.
-        sections: Rows after which a group ends, counted from 0.
-    """
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    sections: tuple[int, ...] = ()
-
-
-def tables_of(comparison: Comparison) -> list[TextTable]:
+def tables_of(comparison: Comparison) -> list[Table]:
     """All tables of a comparison: arms, results, times to targets, and differences."""
     found = [_arms(comparison), _results(comparison)]
     if comparison.targets:
@@ -202,142 +190,83 @@ def tables_of(comparison: Comparison) -> list[TextTable]:
     return [*found, _differences(comparison)]
 
 
-def comparison_table(comparison: Comparison) -> RenderableType:
-    """Everything that a terminal shows of a comparison."""
-    parts: list[RenderableType] = [_titled(table) for table in tables_of(comparison)]
-    if comparison.warnings:
-        said = Text("Before you believe a difference:", style="bold yellow")
-        for warning in comparison.warnings:
-            said.append(f"\n- {warning}", style="not bold yellow")
-        parts.append(said)
-    parts.append(Text("\n".join(comparison.notes), style="dim"))
-    return stacked(parts)
+_ARM = Column(key="arm", title="arm", style="bold")
 
 
-def _titled(table: TextTable) -> RenderableType:
-    columns = [
-        Column(
-            header=header,
-            style="bold" if header == "arm" else "",
-            numeric=header.replace("\n", " ").split(" to ")[0] in _NUMBERS,
-        )
-        for header in table.headers
-    ]
-    rows = [
-        [Text(cell, style=_STYLES.get(cell.split(" ")[0], "")) for cell in row]
-        for row in table.rows
-    ]
-    grid = Grid(columns, rows, sections=table.sections)
-    return Group(Text(table.title, style="bold"), grid)
-
-
-def _arms(comparison: Comparison) -> TextTable:
+def _arms(comparison: Comparison) -> Table:
     names = short_names(comparison.varied)
+    columns = [
+        _ARM,
+        *(Column(key=key, title=names[key], write=setting_text) for key in comparison.varied),
+        Column(key="seeds", title="seeds"),
+        *(Column(key=each.key, title=each.title, numeric=True) for each in ARM_PROPERTIES),
+        Column(key="epoch", title="one epoch\n(s)", numeric=True),
+    ]
     rows = [
-        (
-            arm.label,
-            *(setting_text(arm.settings[key]) for key in comparison.varied),
-            ranges(arm.seeds),
-            text.of(arm.num_diverged, len(arm.seeds)) if arm.num_diverged else "none",
-            text.count(arm.num_parameters),
-            figure_text(arm, METRICS["seconds_per_epoch"]),
-        )
+        {
+            "arm": arm.label,
+            **arm.settings,
+            "seeds": words.ranges(arm.seeds),
+            **{p.key: p.write(p.value(arm, config), arm) for p in ARM_PROPERTIES},
+            "epoch": figure_text(arm, "seconds_per_epoch"),
+        }
+        for arm, config in zip(comparison.arms, comparison.configs, strict=True)
+    ]
+    return Table(columns, rows, title="What differs")
+
+
+def _results(comparison: Comparison) -> Table:
+    columns = [_ARM, *(Column(key=name, title=title) for name, title in _RESULTS.items())]
+    rows = [
+        {"arm": arm.label, **{name: figure_text(arm, name) for name in _RESULTS}}
         for arm in comparison.arms
     ]
-    headers = ("arm", *names.values(), "seeds", "diverged", "parameters", "one epoch\n(s)")
-    return TextTable(title="What differs", headers=headers, rows=tuple(rows))
+    return Table(columns, rows, title="Results: mean over the seeds (standard deviation)")
 
 
-def _results(comparison: Comparison) -> TextTable:
-    rows = [
-        (arm.label, *(figure_text(arm, METRICS[name]) for name in _RESULTS))
-        for arm in comparison.arms
+def _times(comparison: Comparison) -> Table:
+    epochs, steps, seconds = TIMES
+    columns = [
+        Column(key="target", title="target", write=words.target_percent),
+        _ARM,
+        Column(key="reached", title="reached by"),
+        Column(key=epochs, title="epochs", write=words.count, numeric=True),
+        Column(key=steps, title="steps", write=words.count, numeric=True, rank=1),
+        Column(key=seconds, title="time", write=words.seconds, numeric=True),
     ]
-    title = "Results: mean over the seeds (standard deviation)"
-    return TextTable(title=title, headers=("arm", *_RESULTS.values()), rows=tuple(rows))
-
-
-def _times(comparison: Comparison) -> TextTable:
     rows = []
-    num_arms = len(comparison.arms)
     for place, target in enumerate(comparison.targets):
-        for i, arm in enumerate(comparison.arms):
+        for arm in comparison.arms:
             at = arm.targets[place]
-            reached = reached_text(at)
+            reached = words.of(at.num_reached, at.num_runs)
             if at.num_reached < at.num_runs:
-                reached += f" in {text.plural(at.watched_epochs, 'epoch')}"
-            rows.append(
-                (
-                    "" if i else text.target_percent(target),
-                    arm.label,
-                    reached,
-                    *(median_text(at, name) for name in TIMES),
-                )
-            )
-    return TextTable(
-        title="Time to each validation accuracy: medians",
-        headers=("target", "arm", "reached by", "epochs", "steps", "time"),
-        rows=tuple(rows),
-        sections=_ends([num_arms] * len(comparison.targets)),
-    )
+                reached += f" in {words.plural(at.watched_epochs, 'epoch')}"
+            rows.append({"target": target, "arm": arm.label, "reached": reached, **at.medians})
+    title = "Time to each validation accuracy: medians"
+    return Table(columns, rows, title=title, group="target")
 
 
-def _differences(comparison: Comparison) -> TextTable:
-    rows = []
-    sizes = []
-    for metric, target, differences in shown_differences(comparison):
-        sizes.append(len(differences))
-        for i, difference in enumerate(differences):
-            rows.append(
-                (
-                    "" if i else short_title(metric, target),
-                    difference.arm,
-                    difference_text(difference),
-                    interval_text(difference),
-                    reading_text(difference),
-                )
-            )
-    return TextTable(
-        title=f"Difference from {comparison.baseline}: arm minus baseline, paired by seed",
-        headers=(
-            "metric",
-            "arm",
-            "difference",
-            f"{interval_level(comparison)} interval",
-            "reading",
-        ),
-        rows=tuple(rows),
-        sections=_ends(sizes),
-    )
-
-
-def _ends(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Last rows of groups but the last one; groups of one row need no lines."""
-    if all(size == 1 for size in sizes):
-        return ()
-    ends = [sum(sizes[: i + 1]) - 1 for i in range(len(sizes))]
-    return tuple(ends[:-1])
-
-
-REPORT_VERSION = 1
-"""Of ``comparison.json``; raised when the meaning of a key changes."""
-
-FORMATS = ("table", "markdown", "csv", "json")
-
-_FIGURE_COLUMNS = (
-    *("metric", "unit", "target", "n", "mean", "sd", "low", "high"),
-    *("median", "num_reached", "watched_epochs"),
-)
-_DIFFERENCE_COLUMNS = (
-    *("difference", "difference_low", "difference_high", "level"),
-    *("num_pairs", "p_adjusted", "method", "reading"),
-)
-
-_ALT_TEXTS = {
-    "curves.png": "Loss and validation accuracy by epoch",
-    "time_to_accuracy.png": "Share of networks that have reached each target by each epoch",
-    "differences.png": "Paired differences from the baseline with their intervals",
-}
+def _differences(comparison: Comparison) -> Table:
+    columns = [
+        Column(key="metric", title="metric"),
+        _ARM,
+        Column(key="difference", title="difference"),
+        Column(key="interval", title=f"{interval_level(comparison)} interval"),
+        Column(key="reading", title="reading"),
+    ]
+    rows = [
+        {
+            "metric": short_title(metric, target),
+            "arm": each.arm,
+            "difference": difference_text(each),
+            "interval": interval_text(each),
+            "reading": reading_text(each),
+        }
+        for metric, target, differences in shown_differences(comparison)
+        for each in differences
+    ]
+    title = f"Difference from {comparison.baseline}: arm minus baseline, paired by seed"
+    return Table(columns, rows, title=title, group="metric")
 
 
 def print_comparison(
@@ -352,10 +281,24 @@ def print_comparison(
     """
     console = console or Console()
     if form == "table":
-        console.print(comparison_table(comparison))
-        return
-    write = {"markdown": markdown_text, "csv": csv_text, "json": json_text}[form]
-    console.file.write(write(comparison))
+        console.print(comparison_text(comparison))
+    elif form == "markdown":
+        console.file.write(markdown_text(comparison))
+    elif form == "csv":
+        console.file.write(figures_table(comparison).csv())
+    else:
+        console.file.write(json_text(record(comparison)))
+
+
+def comparison_text(comparison: Comparison) -> RenderableType:
+    """Everything that a terminal shows of a comparison."""
+    parts: list[RenderableType] = [*tables_of(comparison)]
+    if comparison.warnings:
+        said = Text("Before you believe a difference:", style="bold yellow")
+        for warning in comparison.warnings:
+            said.append(f"\n- {warning}", style="not bold yellow")
+        parts.append(said)
+    return stacked([*parts, *remarks(comparison.notes)])
 
 
 def markdown_text(comparison: Comparison, *, pictures: Sequence[str] = ()) -> str:
@@ -366,167 +309,131 @@ def markdown_text(comparison: Comparison, *, pictures: Sequence[str] = ()) -> st
         pictures: Names of the pictures that lie beside the report.
     """
     labels = [arm.label for arm in comparison.arms]
-    parts = [f"# {', '.join(labels[:6])}{' ...' if len(labels) > 6 else ''}"]
-    parts.append(
-        f"{len(labels)} arms, each held against **{comparison.baseline}**. "
-        + ("They differ in " + _keys(comparison) + "." if comparison.varied else "")
-    )
+    names = short_names(comparison.varied)
+    varied = ", ".join(f"{name} (`{key}`)" for key, name in names.items())
+    parts = [
+        f"# {', '.join(labels[:6])}{' ...' if len(labels) > 6 else ''}",
+        f"{len(labels)} arms, each compared with **{comparison.baseline}**. "
+        + (f"They differ in {varied}." if varied else ""),
+    ]
     if comparison.warnings:
-        listed = "\n".join(f"- {warning}" for warning in comparison.warnings)
-        parts.append(f"**Before you believe a difference:**\n\n{listed}")
-    of_table = {2: "time_to_accuracy.png"} if comparison.targets else {}
-    tables = tables_of(comparison)
-    of_table |= {1: "curves.png", len(tables) - 1: "differences.png"}
-    for i, table in enumerate(tables):
-        parts += [f"## {table.title}", _markdown_table(table)]
-        name = of_table.get(i)
-        if name in pictures and name is not None:
-            parts.append(f"![{_ALT_TEXTS[name]}]({name})")
-    listed = "\n".join(f"- {note}" for note in comparison.notes)
-    parts.append(f"## How to read this\n\n{listed}")
+        parts.append(f"**Before you believe a difference:**\n\n{_listed(comparison.warnings)}")
+    arms, results, *times, differences = tables_of(comparison)
+    shown = [
+        (arms, "", ""),
+        (results, "curves.png", "Loss and validation accuracy by epoch"),
+        *(
+            (table, "time_to_accuracy.png", "Share of networks that reached each target by epoch")
+            for table in times
+        ),
+        (differences, "differences.png", "Paired differences from the baseline, with intervals"),
+    ]
+    for table, picture, says in shown:
+        parts += [f"## {table.title}", table.markdown()]
+        if picture in pictures:
+            parts.append(f"![{says}]({picture})")
+    parts.append(f"## How to read this\n\n{_listed(comparison.notes)}")
     parts.append(f"## Again\n\n```\n{again(comparison)}\n```")
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
 
 
 def again(comparison: Comparison) -> str:
     """The command that makes this comparison from the same runs folder."""
     ids = {arm.label: arm.id for arm in comparison.arms}
-    words = ["bninit", "compare", *ids.values(), "--baseline", ids[comparison.baseline]]
-    words += ["--no-train", "--targets", ",".join(f"{target:g}" for target in comparison.targets)]
-    return shlex.join(words if comparison.targets else words[:-2])
+    command = ["bninit", "compare", *ids.values(), "--baseline", ids[comparison.baseline]]
+    command.append("--no-train")
+    if comparison.targets:
+        command += ["--targets", ",".join(f"{target:g}" for target in comparison.targets)]
+    return shlex.join(command)
 
 
-def csv_text(comparison: Comparison) -> str:
-    """Write one row for each arm, metric and target: its figures, and its difference.
+# -- records for programs ----------------------------------------------------------------------
 
-    Accuracies are fractions, losses nats. What there is none of is empty.
+
+def figures_table(comparison: Comparison) -> Table:
+    """One row for each arm, metric and target: its figures, and its difference.
+
+    Accuracies are fractions, losses nats.
     """
-    rows: list[dict[str, object]] = []
     differences = {(d.arm, d.metric.name, d.target): d for d in comparison.differences}
-    for arm in comparison.arms:
-        about: dict[str, object] = {
+    rows: list[dict[str, Any]] = []
+    for arm, config in zip(comparison.arms, comparison.configs, strict=True):
+        about = {
             "arm": arm.id,
             "label": arm.label,
             "name": arm.name,
-            **{key: _cell(value) for key, value in arm.settings.items()},
-            "num_runs": len(arm.seeds),
-            "num_diverged": arm.num_diverged,
-            "num_parameters": arm.num_parameters,
+            **arm.settings,
+            "num_runs": arm.num_runs,
+            **{each.key: each.value(arm, config) for each in ARM_PROPERTIES},
             "baseline": comparison.baseline,
         }
-        for name in FIGURES:
-            found = differences.get((arm.label, name, None))
-            rows.append({**about, **_csv_figure(name, arm.figures[name]), **_csv_difference(found)})
+        figures: list[tuple[str, float | None, Spread | None, dict[str, Any]]]
+        figures = [(name, None, arm.figures[name], {}) for name in FIGURES]
         for at in arm.targets:
-            for name in TIMES:
-                found = differences.get((arm.label, name, at.target))
-                rows.append({**about, **_csv_time(name, at), **_csv_difference(found)})
-    file = io.StringIO()
-    columns = [*about, *_FIGURE_COLUMNS, *_DIFFERENCE_COLUMNS]
-    writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
+            reached = {"num_reached": at.num_reached, "watched_epochs": at.watched_epochs}
+            figures += [
+                (name, at.target, at.means[name], {"median": at.medians[name], **reached})
+                for name in TIMES
+            ]
+        for name, target, spread, more in figures:
+            metric = METRICS[name]
+            # Stored accuracies and their differences are fractions.
+            unit = metric.unit if metric.scale == 1 else "fraction"
+            found = differences.get((arm.label, name, target))
+            rows.append(
+                {
+                    **about,
+                    "metric": name,
+                    "unit": unit,
+                    "target": target,
+                    **{key: getattr(spread, key, None) for key in ("n", "mean", "sd")},
+                    **{key: getattr(spread, key, None) for key in ("low", "high")},
+                    **{key: more.get(key) for key in ("median", "num_reached", "watched_epochs")},
+                    **_difference_columns(found),
+                }
+            )
+    return Table([Column(key=key) for key in rows[0]], rows)
 
 
-def runs_csv_text(comparison: Comparison) -> str:
-    """Write one row for each run, with all settings and metrics."""
-    text: str = comparison.runs.to_csv(index=False, lineterminator="\n")
-    return text
+def _difference_columns(found: Difference | None) -> dict[str, Any]:
+    estimate = found and found.estimate
+    columns = {"difference": "effect", "difference_low": "low", "difference_high": "high"}
+    columns |= {"level": "level", "num_pairs": "n", "p_adjusted": "p_value", "method": "method"}
+    values = {column: getattr(estimate, key, None) for column, key in columns.items()}
+    return {**values, "reading": found and found.reading}
 
 
-def json_text(comparison: Comparison) -> str:
-    """Write everything but the single epochs; what is not finite is null."""
-    value = {
+def record(comparison: Comparison) -> dict[str, Any]:
+    """Everything but the single epochs, for JSON."""
+    return {
         "schema_version": REPORT_VERSION,
         "baseline": comparison.baseline,
         "targets": comparison.targets,
         "level": comparison.level,
         "varied": comparison.varied,
-        "arms": [_json_arm(arm) for arm in comparison.arms],
-        "differences": [_json_difference(each) for each in comparison.differences],
+        "arms": [
+            _arm_record(arm, config)
+            for arm, config in zip(comparison.arms, comparison.configs, strict=True)
+        ],
+        "differences": [_difference_record(each) for each in comparison.differences],
         "runs": comparison.runs.to_dict(orient="records"),
         "warnings": comparison.warnings,
         "notes": comparison.notes,
     }
-    return (
-        json.dumps(_plain_compare_report(value), indent=2, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
 
 
-def _keys(comparison: Comparison) -> str:
-    names = short_names(comparison.varied)
-    return ", ".join(f"{name} (`{key}`)" for key, name in names.items())
-
-
-def _markdown_table(table: TextTable) -> str:
-    lines = [
-        [header.replace("\n", " ") for header in table.headers],
-        ["---"] * len(table.headers),
-        *table.rows,
-    ]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    )
-
-
-def _csv_figure(name: str, spread: Spread | None) -> dict[str, object]:
-    return {"metric": name, "unit": _raw_unit(name), "target": "", **_csv_spread(spread)}
-
-
-def _csv_time(name: str, at: TargetSummary) -> dict[str, object]:
-    return {
-        "metric": name,
-        "unit": _raw_unit(name),
-        "target": at.target,
-        **_csv_spread(at.means[name]),
-        "median": at.medians[name],
-        "num_reached": at.num_reached,
-        "watched_epochs": at.watched_epochs,
-    }
-
-
-def _raw_unit(name: str) -> str:
-    """Of the stored number: accuracies and their differences are fractions."""
-    metric = METRICS[name]
-    return "fraction" if metric.scale != 1 else metric.unit
-
-
-def _csv_spread(spread: Spread | None) -> dict[str, object]:
-    keys = ("n", "mean", "sd", "low", "high")
-    return {key: None if spread is None else getattr(spread, key) for key in keys}
-
-
-def _csv_difference(found: Difference | None) -> dict[str, object]:
-    if found is None:
-        return {}
-    estimate = found.estimate
-    return {
-        "difference": estimate.effect,
-        "difference_low": estimate.low,
-        "difference_high": estimate.high,
-        "level": estimate.level,
-        "num_pairs": estimate.n,
-        "p_adjusted": estimate.p_value,
-        "method": estimate.method,
-        "reading": found.reading,
-    }
-
-
-def _cell(value: object) -> object:
-    return " ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _json_arm(arm: ArmSummary) -> dict[str, Any]:
+def _arm_record(arm: ArmSummary, config: Config) -> dict[str, Any]:
     return {
         "label": arm.label,
         "name": arm.name,
         "arm": arm.id,
         "settings": arm.settings,
         "seeds": arm.seeds,
-        "num_diverged": arm.num_diverged,
-        "num_parameters": arm.num_parameters,
+        **{each.key: each.value(arm, config) for each in ARM_PROPERTIES},
         "figures": {name: spread and asdict(spread) for name, spread in arm.figures.items()},
         "targets": [
             {
@@ -537,10 +444,10 @@ def _json_arm(arm: ArmSummary) -> dict[str, Any]:
                 "medians": at.medians,
                 "means": {name: spread and asdict(spread) for name, spread in at.means.items()},
                 "reached_by_epoch": {
-                    "epochs": at.curve.times.tolist(),
-                    "share": at.curve.share.tolist(),
-                    "low": at.curve.low.tolist(),
-                    "high": at.curve.high.tolist(),
+                    "epochs": at.curve.times,
+                    "share": at.curve.share,
+                    "low": at.curve.low,
+                    "high": at.curve.high,
                     "level": at.curve.level,
                 },
             }
@@ -549,7 +456,7 @@ def _json_arm(arm: ArmSummary) -> dict[str, Any]:
     }
 
 
-def _json_difference(found: Difference) -> dict[str, Any]:
+def _difference_record(found: Difference) -> dict[str, Any]:
     return {
         "arm": found.arm,
         "metric": found.metric.name,
@@ -562,14 +469,3 @@ def _json_difference(found: Difference) -> dict[str, Any]:
         "horizon": found.horizon,
         "reading": found.reading,
     }
-
-
-def _plain_compare_report(value: Any) -> Any:
-    """Plain values of JSON: numpy's numbers as Python's, and what is not finite as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain_compare_report(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain_compare_report(each) for each in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,14 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bninit.arms import arm_labels
+from bninit.arms import arm_labels, resolve_config
 from bninit.config import Config, Override, arm_id, leaf_values
 from bninit.errors import UserError
 from bninit.store.files import json_text
 from bninit.store.output import joined_name, keep_findings
 from bninit.verbs.explain.measure import Explanation, explain_start
 from bninit.verbs.explain.words import theory, verdict
-from bninit.verbs.train.train import resolve
 
 
 def explain(
@@ -48,7 +47,7 @@ def explain(
     several = (
         [configs] if isinstance(configs, Config | Mapping | str | os.PathLike) else list(configs)
     )
-    resolved = [resolve(config, overrides=overrides) for config in several]
+    resolved = [resolve_config(config, overrides=overrides) for config in several]
     folder = None if data_dir is None else Path(data_dir)
     return [
         explain_start(config, seeds=seeds or config.train.seeds[:1], name=name, data_dir=folder)

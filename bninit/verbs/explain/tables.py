@@ -11,9 +11,9 @@ from rich.text import Text
 
 from bninit.show import words
 from bninit.show.tables import Column, Table, parameter_table
+from bninit.show.words import describe
 from bninit.verbs.explain.measure import Explanation, Layer
 from bninit.verbs.explain.words import theory, verdict
-from bninit.verbs.train.train import describe
 
 _REMARK = (
     "theory: for wide layers, from the laws of the weights and the second moments of the images; "
