@@ -168,7 +168,7 @@ def size(num_bytes: int) -> str:
     return f"{value:.1f} GB"
 
 
-def number(value: float, *, num_decimals: int) -> str:
+def decimal(value: float, *, num_decimals: int) -> str:
     """Write a number with its decimals, of a thousand and more without: ``-0.25``, ``1,234``."""
     if not math.isfinite(value):
         return MISSING
@@ -178,7 +178,7 @@ def number(value: float, *, num_decimals: int) -> str:
 
 def signed(value: float, *, num_decimals: int) -> str:
     """Write a number with its sign, but for zero: ``+0.25``."""
-    said = number(value, num_decimals=num_decimals)
+    said = decimal(value, num_decimals=num_decimals)
     return said if value <= 0 or float(said.replace(",", "")) == 0 else f"+{said}"
 
 

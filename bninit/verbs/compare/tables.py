@@ -148,10 +148,10 @@ def figure_text(arm: ArmSummary, name: str) -> str:
     metric, spread = METRICS[name], arm.figures[name]
     if spread is None:
         return words.MISSING
-    said = words.number(spread.mean * metric.scale, num_decimals=metric.num_decimals)
+    said = words.decimal(spread.mean * metric.scale, num_decimals=metric.num_decimals)
     # Networks of one stack share its clock: the spread of their seconds means nothing.
     if spread.sd is not None and not metric.clock:
-        sd = words.number(spread.sd * metric.scale, num_decimals=metric.num_decimals)
+        sd = words.decimal(spread.sd * metric.scale, num_decimals=metric.num_decimals)
         said = f"{said} (SD {sd})"
     return said if spread.n == arm.num_runs else f"{said}, {spread.n} of {arm.num_runs}"
 

@@ -1,4 +1,4 @@
-"""Colours: told apart by everyone, the same for the same arm, and no trace left behind."""
+"""Looks of arms: told apart by everyone, the same for the same arm."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import itertools
 import subprocess
 import sys
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
-from bninit.show.old_charts import (
+from bninit.show.charts import (
     BLACK,
     BLUE,
     COLOURS,
-    GUIDE_COLOUR,
+    GUIDE,
     PLACEMENT_COLOURS,
     VERMILLION,
-    assign_styles,
-    picture_style,
+    arm_styles,
 )
 
 # Machado, Oliveira & Fernandes 2009, table 1, severity 1.0: linear RGB as dichromats see it.
@@ -50,7 +47,7 @@ SIGHTS = {
 
 
 def linear(colour: str) -> np.ndarray:
-    rgb = np.array(to_rgb(colour))
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
@@ -76,14 +73,14 @@ def test_colours_stay_apart_for_everyone(sight: str) -> None:
 
 
 def test_guide_lines_can_be_read_on_white() -> None:
-    luminance = float(np.array([0.2126, 0.7152, 0.0722]) @ linear(GUIDE_COLOUR))
+    luminance = float(np.array([0.2126, 0.7152, 0.0722]) @ linear(GUIDE))
     assert 1.05 / (luminance + 0.05) >= 4.5  # WCAG 2.1, AA
 
 
 def test_each_placement_has_its_colour_whatever_the_order() -> None:
     placements = {"a": "none", "b": "pre", "c": "post"}
     for order in itertools.permutations(placements):
-        styles = assign_styles(order, placements=placements)
+        styles = arm_styles(order, placements=placements)
         assert {arm: styles[arm].colour for arm in "abc"} == {
             "a": BLACK,
             "b": BLUE,
@@ -92,53 +89,53 @@ def test_each_placement_has_its_colour_whatever_the_order() -> None:
 
 
 def test_a_second_arm_of_a_placement_takes_no_other_placements_colour() -> None:
-    styles = assign_styles(["a", "b", "c"], placements={"a": "pre", "b": "pre", "c": "post"})
+    styles = arm_styles(["a", "b", "c"], placements={"a": "pre", "b": "pre", "c": "post"})
     assert styles["a"].colour == BLUE
     assert styles["b"].colour not in PLACEMENT_COLOURS.values()
 
 
 @pytest.mark.parametrize("num_arms", [1, 7])
 def test_colours_alone_tell_up_to_seven_arms_apart(num_arms: int) -> None:
-    styles = assign_styles([str(i) for i in range(num_arms)])
+    styles = arm_styles([str(i) for i in range(num_arms)])
     assert len({style.colour for style in styles.values()}) == num_arms
 
 
 @pytest.mark.parametrize("placements", [{}, {str(i): "pre" for i in range(35)}])
 def test_looks_tell_up_to_35_arms_apart(placements: dict[str, str]) -> None:
-    styles = assign_styles([str(i) for i in range(35)], placements=placements)
-    assert len({(s.colour, str(s.line_style)) for s in styles.values()}) == 35
+    styles = arm_styles([str(i) for i in range(35)], placements=placements)
+    assert len({(style.colour, style.dash) for style in styles.values()}) == 35
+    assert len({(style.colour, style.shape) for style in styles.values()}) == 35
 
 
 def test_five_arms_differ_without_any_colour() -> None:
-    styles = assign_styles(list("abcde")).values()
-    assert len({str(style.line_style) for style in styles}) == 5
-    assert len({style.marker for style in styles}) == 5
+    styles = arm_styles(list("abcde")).values()
+    assert len({style.dash for style in styles}) == 5
+    assert len({style.shape for style in styles}) == 5
 
 
 def test_more_arms_than_looks_are_still_drawn() -> None:
-    assert len(assign_styles([str(i) for i in range(100)])) == 100
+    assert len(arm_styles([str(i) for i in range(100)])) == 100
 
 
 def test_an_arm_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="named twice"):
-        assign_styles(["a", "a"])
+    with pytest.raises(ValueError, match="duplicate"):
+        arm_styles(["a", "a"])
 
 
-def test_settings_hold_inside_and_the_callers_own_come_back() -> None:
-    with mpl.rc_context({"axes.facecolor": "black", "axes.grid": False}):
-        before = dict(mpl.rcParams)
-        with picture_style():
-            assert mpl.rcParams["axes.facecolor"] == "white"
-            assert mpl.rcParams["axes.grid"]
-        assert dict(mpl.rcParams) == before
+def test_arms_of_rising_numbers_become_lighter() -> None:
+    values = {"b": 3.0, "a": 0.1, "d": 100.0, "c": 10.0}
+    styles = arm_styles(list(values), numbers=values)
+    seen = [
+        float(lab(linear(styles[arm].colour))[0]) for arm in sorted(values, key=values.__getitem__)
+    ]
+    assert seen == sorted(seen)
+    assert seen[-1] - seen[0] > 30
 
 
-def test_importing_the_views_loads_neither_matplotlib_nor_pandas_nor_torch() -> None:
+def test_importing_them_loads_nothing_heavy() -> None:
     code = (
-        "import sys, importlib, pkgutil, bninit.views as v\n"
-        "names = 'axes curves layout legend palette progress results tables text'.split()\n"
-        "[importlib.import_module('bninit.views.' + name) for name in names]\n"
-        "print([m for m in ('matplotlib', 'pandas', 'torch', 'scipy') if m in sys.modules])"
+        "import sys, bninit.show.charts, bninit.show.tables, bninit.show.progress\n"
+        "print([m for m in ('vl_convert', 'pandas', 'torch', 'scipy.stats') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

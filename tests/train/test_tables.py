@@ -108,7 +108,7 @@ def test_where_half_or_more_never_reached_it_there_is_no_number() -> None:
 def test_one_seed_reaches_a_target_or_does_not() -> None:
     text = shown(run(0, 0.98, t95=3, t97=None))
     assert row(text, "95 %") == "95 % bn-pre yes 3 1,290 1.5 s"
-    assert row(text, "97 %") == "97 % bn-pre not in 10 epochs - - -"
+    assert row(text, "97 %") == "97 % bn-pre no in 10 epochs - - -"
     assert "median" not in text
     assert one_line(SHARE_REMARK) not in one_line(text)
 
