@@ -124,8 +124,6 @@ class Child:
 
 
 def _serve() -> None:
-    import matplotlib.pyplot  # noqa: F401 (warms up)
-
     from bninit.cli.app import main
     from bninit.data.load import load
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from rich.text import Text
+from shapes import shape
 
-from bninit.nets.architecture import Architecture, parameter_rows
+from bninit.nets.architecture import parameter_rows
 from bninit.show.tables import Column, Table, pairs, parameter_table
 
 COLUMNS = [
@@ -171,7 +172,7 @@ def test_a_terminal_without_unicode_gets_ascii_and_markup_is_text() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_parameters_of_a_batch_norm_layer_of_five_nodes(width: int) -> None:
     """N8 of the lecture notes: 5 x 4 = 20 numbers, 10 of them trained."""
-    rows = parameter_rows(Architecture(widths=(784, 5, 10), placement="pre"))
+    rows = parameter_rows(shape(widths=(784, 5, 10), placement="pre"))
     lines = rendered(parameter_table(rows), width)
     assert all(len(line) <= width for line in lines)
     squeezed = [" ".join(line.split()) for line in lines]
@@ -186,10 +187,10 @@ def test_parameters_of_a_batch_norm_layer_of_five_nodes(width: int) -> None:
 
 
 def test_parameters_without_batch_norm_and_without_gamma_and_beta() -> None:
-    plain = rendered(parameter_table(parameter_rows(Architecture(widths=(784, 10)))), 120)
+    plain = rendered(parameter_table(parameter_rows(shape(widths=(784, 10)))), 120)
     assert " ".join(plain[2].split()) == "output linear 784 -> 10 7,850"
     assert not any("batch norm" in line or "no bias" in line for line in plain)
-    rows = parameter_rows(Architecture(widths=(4, 2), input_norm=True, affine=False))
+    rows = parameter_rows(shape(widths=(4, 2), input_norm=True, affine=False))
     text = "\n".join(rendered(parameter_table(rows), 120))
     assert "batch norm, not affine" in text
     assert "4 numbers for each node" not in text

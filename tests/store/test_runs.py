@@ -93,7 +93,7 @@ import sys
 from bninit.store import find_runs
 for run in find_runs(sys.argv[1]):
     print(run.status, run.summary and run.summary["test_accuracy"])
-print(sorted({"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib"} & set(sys.modules)))
+print(sorted({"torch", "numpy", "pandas", "pydantic", "yaml", "vl_convert"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(runs_dir)],

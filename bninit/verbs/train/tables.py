@@ -15,7 +15,6 @@ from bninit.nets.initialisers import SCHEMES
 from bninit.show import words
 from bninit.show.tables import Column, Table, parameter_table, remarks, stacked
 from bninit.store.names import CURVES, arm_folder, run_folder
-from bninit.store.networks import architecture_of
 
 if TYPE_CHECKING:
     from bninit.arms import ArmSummary, TargetSummary
@@ -166,5 +165,5 @@ def print_plan(config: Config, *, runs_dir: Path, console: Console | None = None
         console.print(Text("\n".join(lines)), soft_wrap=True)
 
     say("# the config, every key resolved", config_to_yaml(config))
-    console.print(parameter_table(parameter_rows(architecture_of(config))))
+    console.print(parameter_table(parameter_rows(config.architecture)))
     say("", *start, "", *steps, *places)
