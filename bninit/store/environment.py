@@ -94,17 +94,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     Returns:
         ``commit`` and ``dirty``; None outside of a repository, or without git.
     """
-    commit = _git("rev-parse", "HEAD", folder=folder)
-    changes = _git("status", "--porcelain", "--untracked-files=no", folder=folder)
-    if commit is None or changes is None:
-        return None
-    return {"commit": commit, "dirty": bool(changes)}
-
-
-def _git(*command: str, folder: Path) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *command],
+            ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
             cwd=folder,
             # Without it, git status may hold the lock on the index when the user commits.
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
@@ -117,7 +109,11 @@ def _git(*command: str, folder: Path) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    head, *others = done.stdout.splitlines()
+    commit = head.removeprefix("# branch.oid ")
+    if commit == "(initial)":
+        return None
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in others)}
 
 
 def _version(package: str) -> str | None:

@@ -156,23 +156,18 @@ def decode_checkpoint(data: bytes, *, arm: str, seed: int) -> StoredCheckpoint:
     found = metadata["arm"], int(metadata["seed"])
     if found != (arm, seed):
         raise ValueError(f"of another run: arm {found[0]}, seed {found[1]}")
-    parts = {
-        part: to_torch(
-            {
-                name.removeprefix(f"{part}/"): array
-                for name, array in arrays.items()
-                if name.startswith(f"{part}/")
-            }
-        )
-        for part in _PARTS
-    }
+    parts: dict[str, Arrays] = {part: {} for part in _PARTS}
+    for name, array in arrays.items():
+        if name != _BEGUN:
+            part, _, own = name.partition("/")
+            parts[part][own] = array
     return StoredCheckpoint(
         checkpoint=Checkpoint(
             epoch=int(metadata["epoch"]),
             step=int(metadata["step"]),
             seconds=float(metadata["seconds"]),
             begun=np.array(arrays.get(_BEGUN, ())),
-            **parts,
+            **{part: to_torch(own) for part, own in parts.items()},
         ),
         metrics_crc32=metadata["metrics_crc32"],
         steps_crc32=metadata["steps_crc32"],

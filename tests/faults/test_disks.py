@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kept import Place, Reader, places, results, resumptions
+from kept import Reader, places, results, resumptions
 from small import COMMANDS, fill
 from warm import Warm
 
@@ -170,48 +169,6 @@ def test_two_processes_at_once_train_nothing_twice(
     assert told.count("epoch 1/") == {"train": 1, "study": 4}[command], told
     assert results(folder / "runs") == undisturbed(command)
     assert all(went_on == [] for went_on in resumptions(folder / "runs").values())
-
-
-@pytest.mark.slow
-def test_a_run_that_was_copied_to_another_machine_goes_on(
-    warm: Warm, folder: Path, tmp_path: Path, undisturbed: Undisturbed
-) -> None:
-    fault = {"interrupt_at_step": [20, signal.SIGINT, 1]}
-    assert warm.run(*COMMANDS["train"], cwd=folder, fault=fault).returncode == 130
-    elsewhere = fill(tmp_path / "elsewhere")
-    shutil.copytree(folder / "runs", elsewhere / "runs")
-    for path in elsewhere.rglob("environment.json"):
-        told = json.loads(path.read_text())
-        path.write_text(json.dumps({**told, "platform": "Plan 9", "cpu": "another"}))
-    shutil.rmtree(folder)
-    assert set(places(elsewhere / "runs").values()) == {Place(1, 1, 5)}
-    done = warm.run(*COMMANDS["train"], cwd=elsewhere)
-    assert done.returncode == 0, done.stderr
-    assert results(elsewhere / "runs") == undisturbed("train")
-    told = json.loads(next(elsewhere.rglob("environment.json")).read_text())
-    assert told["cpu"] == "another"
-    assert set(told["resumed"][0]) >= {"epoch", "steps", "cpu", "platform"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("version", [0, 99])
-def test_runs_of_another_version_are_refused_and_left_as_they_are(
-    warm: Warm, folder: Path, version: int
-) -> None:
-    command = (*COMMANDS["train"], "--epochs", "1")
-    assert warm.run(*command, cwd=folder).returncode == 0
-    changed = next(folder.rglob("seed-0/config.yaml"))
-    text = changed.read_text().replace("schema_version: 1", f"schema_version: {version}")
-    changed.write_text(text)
-    before = {path: path.read_bytes() for path in changed.parent.iterdir()}
-    done = warm.run(*command, cwd=folder)
-    check_refusal(done, code=2, says=f"schema version {version}")
-    assert "--fresh" in done.stderr
-    assert {path: path.read_bytes() for path in changed.parent.iterdir()} == before
-    for verb in (("list",), ("show", "tiny")):
-        assert warm.run(*verb, cwd=folder).returncode == 0, "the others are there as before"
-    assert warm.run(*command, "--fresh", cwd=folder).returncode == 0
-    assert "schema_version: 1" in changed.read_text()
 
 
 @pytest.mark.slow

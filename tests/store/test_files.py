@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Story
 
 from bninit.errors import StoreError
 from bninit.store import files, names
@@ -298,12 +300,19 @@ refusal(files.write_text, runs / "a", "x")
 """What a user without permission sees; in a process of its own, as it cannot go back."""
 
 
-def test_read_only_folders_are_read_and_closed_ones_named(tmp_path: Path) -> None:
-    from scripted import Story
+@pytest.fixture
+def public_dir() -> Iterator[Path]:
+    """A folder that every user can reach, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
 
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o755)
-    runs, hidden, closed = (tmp_path / name for name in ("runs", "hidden", "closed"))
+
+def test_read_only_folders_are_read_and_closed_ones_named(public_dir: Path) -> None:
+    runs, hidden, closed = (public_dir / name for name in ("runs", "hidden", "closed"))
     Story().play(runs)
     shutil.copytree(runs, hidden)
     closed.mkdir()
@@ -317,8 +326,6 @@ def test_read_only_folders_are_read_and_closed_ones_named(tmp_path: Path) -> Non
         text=True,
         cwd=Path(__file__).parents[2],
     )
-    for path in (closed, *hidden.iterdir(), runs, *runs.rglob("*")):
-        path.chmod(0o755)
     assert done.returncode == 0, done.stderr
     first, *refusals = done.stdout.splitlines()
     assert first == "done 4 Sequential []"
