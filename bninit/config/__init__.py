@@ -1,53 +1,35 @@
-"""What is asked for: config files read with line numbers, checked, resolved and written out.
+"""Configs: settings read from YAML, checked, resolved, identified and written.
 
 Modules:
-    source: Plain values and their places.
-    yaml_source, yaml_events: Reading YAML safely.
-    fields, model, optim, probes, schema: The keys, as pydantic models.
-    load, draft, messages, nearest: From a source to a model, or to all that is wrong with it.
-    overrides: ``--set`` and ``--seeds``.
-    identity: What an arm is, and its id.
-    dump, starter, json_schema: Writing configs, and what editors need to know of them.
-    study, claim: The study file, as pydantic models.
-    study_file, study_schema, study_faults: Reading and writing it, and telling what is wrong.
-    layers, grid, expansion, labels: From a study to its arms.
-    sides, side_faults: Which arms a claim is about.
+    schema: The keys of a config; its sections stand beside the components that take them.
+    source: Plain values with the place of each; Python values as such.
+    yaml_source, overrides: Reading YAML; options such as ``--set`` over it.
+    load: From a source to a config, or to all of its faults.
+    identity: Arms: their ids and labels.
+    write: YAML, the starter config and the JSON Schema.
+    overlay: Partial configs over each other, for studies.
 
-Importing this package imports neither torch nor numpy, and what is of studies alone is imported
-when it is first used: a training needs none of it.
+Importing this package imports neither torch nor NumPy.
 """
 
 from __future__ import annotations
 
-from bninit.config.identity import arm_dict, arm_id, canonical_json
-from bninit.config.load import config_from_dict, load_config, load_model
-from bninit.config.overrides import Override, apply_overrides, parse_override, parse_seeds
-from bninit.config.schema import SCHEMA_VERSION, Config, leaf_values
-from bninit.config.source import Place, Source, from_values
-from bninit.config.write import config_to_yaml, json_schema, starter, to_yaml
-from bninit.config.yaml_source import parse_yaml, read_yaml
+from bninit.config.identity import arm_dict, arm_id
+from bninit.config.load import config_from_dict, load_config
+from bninit.config.overrides import Override, parse_seeds
+from bninit.config.schema import Config, leaf_values
+from bninit.config.write import config_to_yaml, json_schema, starter
 
 __all__ = [
-    "SCHEMA_VERSION",
     "Config",
     "Override",
-    "Place",
-    "Source",
-    "apply_overrides",
     "arm_dict",
     "arm_id",
-    "canonical_json",
     "config_from_dict",
     "config_to_yaml",
-    "from_values",
     "json_schema",
     "leaf_values",
     "load_config",
-    "load_model",
-    "parse_override",
     "parse_seeds",
-    "parse_yaml",
-    "read_yaml",
     "starter",
-    "to_yaml",
 ]

@@ -302,7 +302,8 @@ def message_of(
         return "there is no such key", _unknown_key_hint(path, model_type)
     if kind == "missing":
         field = field_at(model_type, path)
-        what = f"{shown} has too few entries" if _is_index(error) else "this key is missing"
+        is_entry = isinstance(error["loc"][-1], int)
+        what = f"{shown} has too few entries" if is_entry else "this key is missing"
         return what, field.description if field else None
     if kind in _WANTED:
         if value is None and not path:
@@ -320,16 +321,7 @@ def message_of(
         size = len(value) if isinstance(value, list | dict | str) else context.get("actual_length")
         low, high = context.get("min_length"), context.get("max_length")
         return f"{size} entries", f"at least {low}" if kind == "too_short" else f"at most {high}"
-    if kind == "literal_error":
-        names = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        found = nearest(value, names) if isinstance(value, str) else None
-        guess = f"did you mean {found}? " if found else ""
-        return f"{shown} is not allowed here", f"{guess}allowed: {', '.join(names)}"
     return f"{shown}: {error['msg']}", None
-
-
-def _is_index(error: ErrorDetails) -> bool:
-    return isinstance(error["loc"][-1], int)
 
 
 def _unknown_key_hint(path: Path, model_type: type[BaseModel]) -> str:

@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from bninit.config import Config, arm_dict, arm_id, canonical_json, config_from_dict, leaf_values
+from bninit.config import Config, arm_dict, arm_id, config_from_dict, leaf_values
+from bninit.config.identity import canonical_json
 from bninit.errors import ConfigError
 from bninit.fields import OneOf, all_keys, dotted, keys_of, sections_at
 

@@ -4,16 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from bninit.config import (
-    Config,
-    Override,
-    apply_overrides,
-    config_from_dict,
-    parse_override,
-    parse_seeds,
-    parse_yaml,
-)
+from bninit.config import Config, Override, config_from_dict, parse_seeds
+from bninit.config.overrides import apply_overrides, parse_override
 from bninit.config.source import Place
+from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError
 
 FILE = {

@@ -19,8 +19,8 @@ from bninit.config import (
     json_schema,
     load_config,
     parse_seeds,
-    to_yaml,
 )
+from bninit.config.write import to_yaml
 from bninit.data.catalog import DATASETS
 from bninit.errors import ConfigError
 from bninit.nets.activations import ACTIVATIONS

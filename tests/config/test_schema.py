@@ -14,10 +14,10 @@ from bninit.config import (
     config_to_yaml,
     json_schema,
     load_config,
-    parse_yaml,
     starter,
 )
 from bninit.config.source import Place
+from bninit.config.yaml_source import parse_yaml
 from bninit.data.catalog import DATASETS
 from bninit.errors import ConfigError
 from bninit.fields import all_keys

@@ -3,16 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
 
-from bninit.config import config_from_dict, from_values, load_config, load_model, parse_yaml
-from bninit.config.load import MAX_PROBLEMS
-from bninit.config.source import Place
+from bninit.config import config_from_dict, load_config
+from bninit.config.load import MAX_PROBLEMS, load_model
+from bninit.config.source import Place, from_values
+from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError, Problem
-from bninit.fields import Section, nearest
+from bninit.fields import OneOf, Section, nearest
 
 
 def problems_of(tmp_path: Path, text: str) -> list[Problem]:
@@ -89,7 +90,7 @@ def test_many_faults_are_cut(tmp_path: Path) -> None:
 
 
 class Item(Section):
-    kind: Literal["mean", "spread"]
+    kind: Annotated[Literal["mean", "spread"], OneOf("a kind")]
     low: int = Field(default=0, ge=0)
     tags: tuple[str, ...] = ()
 

@@ -11,9 +11,10 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bninit.config import from_values, parse_yaml, read_yaml, to_yaml, yaml_source
-from bninit.config.source import MAX_DEPTH, MAX_NODES, Place, Source
-from bninit.config.yaml_source import MAX_BYTES, plain_scalar
+from bninit.config import yaml_source
+from bninit.config.source import MAX_DEPTH, MAX_NODES, Place, Source, from_values
+from bninit.config.write import to_yaml
+from bninit.config.yaml_source import MAX_BYTES, parse_yaml, plain_scalar, read_yaml
 from bninit.errors import ConfigError
 from bninit.fields import dotted, path_in, shown_value
 

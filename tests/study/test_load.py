@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bninit.config import Override, parse_yaml
+from bninit.config import Override
 from bninit.config.source import Place
+from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError
 from bninit.fields import Plain
 from bninit.verbs.study.expand import expand
