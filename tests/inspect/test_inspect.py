@@ -153,6 +153,21 @@ def test_an_arm_shows_its_last_reading_at_steps_of_other_arms(found: Inspection)
     assert shown[4] == shown[2] != shown[8]
 
 
+def test_what_comes_before_a_divergence_does_not_squeeze_the_rest(found: Inspection) -> None:
+    table = found.tables["signals"].copy()
+    table.loc[0, "value"] = 1e30
+    chart = PICTURES["signals"](Inspection(arms=found.arms, tables={"signals": table}))
+    high = _panels(chart)[0]["layer"][1]["encoding"]["color"]["scale"]["domain"][1]
+    assert high == found.tables["signals"]["value"].max()
+    assert "or more" in str(chart)
+    # Shares are small or large: nothing among them is an outlier.
+    rare = found.tables["dead_units"].assign(value=0.0)
+    rare.loc[0, "value"] = 1.0
+    chart = PICTURES["dead_units"](Inspection(arms=found.arms, tables={"dead_units": rare}))
+    colours = _panels(chart)[0]["layer"][1]["encoding"]["color"]["scale"]
+    assert colours["domain"] == [0.0, 100.0]
+
+
 def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bninit.verbs.inspect.pictures.pictures", lambda _found: {"x.png": b"x"})
     options = ["--runs-dir", str(runs_dir), "--name", "mine"]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from bninit.show import charts
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_DECADES = 12
 _LOG_FROM_RATIO = 30.0
+_FAR = 1000.0
 _WIDTH = 230
 _RIDGE_HEIGHT = 1.6
 """Of a ridge, in distances between two."""
@@ -50,7 +52,7 @@ def map_chart(found: Inspection, name: str) -> Chart | None:
     table, each = found.tables.get(name), MAPS[name]
     if table is None or not table["value"].notna().any():
         return None
-    low, high = _ends(each.factor * table["value"], is_log=each.is_scale)
+    low, high = _ends((each.factor * table["value"]).tolist(), is_log=each.is_scale)
     steps = sorted(table["step"].unique().tolist())
     rows: list[dict[str, Any]] = []
     arms = _parts(found, name)
@@ -77,22 +79,31 @@ def map_chart(found: Inspection, name: str) -> Chart | None:
         y_descends=True,
     )
     is_full = len(rows) == len(arms) * len(steps) * table["layer"].nunique()
-    note = "" if is_full else "Grey: no such layer, step or number."
+    note = "" if is_full else "Grey: no such layer, step or number. "
+    if any(row["value"] > high for row in rows):
+        note += f"Brightest: {high:.3g} or more."
     return charts.page(drawn, title=each.title, note=note, columns=3)
 
 
-def _ends(values: pd.Series, *, is_log: bool) -> tuple[float, float]:
+def _ends(values: Sequence[float], *, is_log: bool) -> tuple[float, float]:
     """Ends of a colour scale."""
-    finite = [float(value) for value in values if math.isfinite(value)]
-    positive = [value for value in finite if value > 0]
+    positive = [value for value in values if math.isfinite(value) and value > 0]
     if not is_log or not positive:
-        return 0.0, max([*finite, 1e-12])
+        return 0.0, max([*positive, 1e-12])
+    positive = _plausible(positive)
     high = max(positive)
     low = max(min(positive), high / 10.0**_MOST_DECADES)
     if high / low < 2:
         middle = math.sqrt(high * low)
         low, high = middle / math.sqrt(2), middle * math.sqrt(2)
     return low, high
+
+
+def _plausible(values: Sequence[float]) -> list[float]:
+    """Finite values without those far beyond the others, as just before a divergence."""
+    finite = sorted((value for value in values if math.isfinite(value)), key=abs)
+    usual = abs(finite[int(0.9 * len(finite))]) if finite else 0.0
+    return [value for value in finite if abs(value) <= _FAR * usual or not usual]
 
 
 def ridges_chart(found: Inspection) -> Chart | None:
@@ -106,7 +117,7 @@ def ridges_chart(found: Inspection) -> Chart | None:
         x = _ridge_axis(mine)
         for number, (arm, _) in enumerate(arms):
             title = "" if place else arm_title(arm, one_seed=True)
-            y_title = None if number else f"layer {layer}: step"
+            y_title = "" if number else f"layer {layer}: step"
             panels.append(
                 _ridge_panel(mine[mine["arm"] == arm.label], x=x, title=title, y_title=y_title)
             )
@@ -125,46 +136,40 @@ def _ridge_axis(table: pd.DataFrame) -> dict[str, Any]:
     widths = table.groupby(["arm", "step"])["x"].agg(lambda x: x.max() - x.min())
     positive = widths[widths > 0]
     margin = 0.02 * (high - low) or 1.0
-    scale: dict[str, Any] = {"domain": [low - margin, high + margin], "nice": False}
-    axis: dict[str, Any] = {"tickCount": 5}
+    x = Axis(low=low - margin, high=high + margin).x("x")
     if len(positive) and positive.max() / positive.min() > _LOG_FROM_RATIO:
         linear = float(positive.min())
         last, first = math.floor(math.log10(max(-low, high))), math.ceil(math.log10(linear)) + 1
         above = [10.0**power for power in sorted({(first + last) // 2, last}) if power >= first]
-        scale |= {"type": "symlog", "constant": linear}
-        axis = {"values": [*(-tick for tick in above), 0.0, *above], "format": "~g"}
-    return {"field": "x", "type": "quantitative", "title": None, "scale": scale, "axis": axis}
+        x["scale"] |= {"type": "symlog", "constant": linear}
+        x["axis"] |= {
+            "values": [*(-tick for tick in above), 0.0, *above],
+            "format": "~g",
+            "labelFlush": False,
+        }
+    return x
 
 
-def _ridge_panel(
-    table: pd.DataFrame, *, x: dict[str, Any], title: str, y_title: str | None
-) -> Chart:
+def _ridge_panel(table: pd.DataFrame, *, x: dict[str, Any], title: str, y_title: str) -> Chart:
     steps = sorted(int(step) for step in table["step"].unique())
-    # The beginning, at the bottom, is drawn last: in front of what comes after it.
+    top = len(steps) - 0.8 + _RIDGE_HEIGHT
+    y = Axis(title=y_title, low=-0.2, high=top, ticks=range(len(steps))).y("low")
+    y["axis"]["labelExpr"] = charts.lookup({str(i): f"{step:,}" for i, step in enumerate(steps)})
+    at = {"x": x, "y": y, "y2": {"field": "high"}}
     layers = []
-    for place, step in reversed(list(enumerate(steps))):
-        one = table[table["step"] == step]
+    # The beginning, at the bottom, is drawn last: in front of what comes after it.
+    for place, (step, style) in reversed(list(enumerate(_ordered(steps).items()))):
+        one = table[table["step"] == int(step)]
         rows = [
             {"x": x, "low": place, "high": place + _RIDGE_HEIGHT * density}
             for x, density in zip(one["x"], one["density"], strict=True)
         ]
-        y = {
-            "field": "low",
-            "type": "quantitative",
-            "title": y_title,
-            "scale": {"domain": [-0.2, len(steps) - 0.8 + _RIDGE_HEIGHT], "nice": False},
-            "axis": {
-                "values": list(range(len(steps))),
-                "labelExpr": charts.lookup({str(i): f"{step:,}" for i, step in enumerate(steps)}),
-            },
-        }
-        at = {"x": x, "y": y, "y2": {"field": "high"}}
-        colour = _colours(len(steps))[place]
         if one["x"].min() == one["x"].max():
-            layers.append(charts.mark("rule", rows, at, color=colour, strokeWidth=2.5))
+            look: dict[str, Any] = {"strokeWidth": 2.5}
+            layers.append(charts.mark("rule", rows, at, color=style.colour, **look))
         else:
-            edge = {"stroke": charts.PAPER, "strokeWidth": 0.8}
-            layers.append(charts.mark("area", rows, at, color=colour, opacity=0.8, **edge))
+            look = {"opacity": 0.8, "stroke": charts.PAPER, "strokeWidth": 0.8}
+            layers.append(charts.mark("area", rows, at, color=style.colour, **look))
     if not layers:
         layers = [charts.remark("no such layer", width=_WIDTH, height=150)]
     elif x["scale"]["domain"][0] <= 0 <= x["scale"]["domain"][1]:
@@ -173,10 +178,10 @@ def _ridge_panel(
     return charts.panel(*layers, title=title, width=_WIDTH, height=150)
 
 
-def _colours(number: int) -> list[str]:
-    """Colours of rising lightness."""
-    numbers = {str(i): float(i) for i in range(number)}
-    return [style.colour for style in charts.arm_styles(list(numbers), numbers=numbers).values()]
+def _ordered(numbers: Sequence[int]) -> dict[str, ArmStyle]:
+    """Looks of rising lightness, by number."""
+    named = {str(number): float(number) for number in numbers}
+    return charts.arm_styles(list(named), numbers=named)
 
 
 def units_chart(found: Inspection) -> Chart | None:
@@ -199,10 +204,7 @@ def units_chart(found: Inspection) -> Chart | None:
     if not columns:
         return None
     nothing: Panel = ("", [])
-    num_rows = max(map(len, columns))
-    grid = [
-        [column[i] if i < len(column) else nothing for column in columns] for i in range(num_rows)
-    ]
+    grid = list(zip_longest(*columns, fillvalue=nothing))
     y = _over(Axis(title="value over the examples"), [panel for row in grid for panel in row])
     return _lines_page(
         [(y, row) for row in grid],
@@ -252,10 +254,9 @@ def gamma_beta_chart(found: Inspection) -> Chart | None:
             for arm, mine in _parts(found, "gamma_beta")
         ]
         grid.append((Axis(title=f"root mean square of {what}", zero=True), panels))
-    numbers = {str(layer): float(layer) for layer in layers}
     return _lines_page(
         grid,
-        styles=charts.arm_styles(list(numbers), numbers=numbers),
+        styles=_ordered(layers),
         names={str(layer): f"layer {layer}" if layer else "input" for layer in layers},
         dash=SOLID,
         title="Distance of gamma from 1 and of beta from 0",
@@ -299,7 +300,8 @@ class _Steps(Axis):
 def _over(axis: Axis, panels: Sequence[Panel]) -> Axis:
     """The axis that holds all values of some panels."""
     rows = [row for _, of_panel in panels for row in of_panel]
-    return axis.over([row[key] for row in rows for key in ("y", "low", "high") if key in row])
+    values = [row[key] for row in rows for key in ("y", "low", "high") if key in row]
+    return axis.over(_plausible(values))
 
 
 def _lines_page(

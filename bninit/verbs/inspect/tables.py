@@ -78,29 +78,17 @@ def _layer_table(found: Inspection) -> Table:
 
 def _mode_table(rows: list[dict[str, Any]]) -> Table:
     accuracy = partial(words.percent, num_digits=1)
-    columns = [
-        Column(key="arm", title="arm"),
-        *(
-            Column(key=f"accuracy_{mode}", title=title, numeric=True, write=accuracy)
-            for mode, title in (
-                ("train_mode", "mini-batch"),
-                ("ema", "exponential"),
-                ("cumulative", "plain\naverage"),
-                ("population", "population"),
-            )
-        ),
-        *(
-            Column(key=f"gap_{kind}", title=title, numeric=True, write=_deviations, rank=rank)
-            for rank, (kind, title) in enumerate(
-                (
-                    ("ema", "exponential\nmeans off by"),
-                    ("cumulative", "plain\nmeans off by"),
-                    ("batch", "a mini-batch's\nmeans off by"),
-                ),
-                start=1,
-            )
-        ),
-    ]
+    columns = [Column(key="arm", title="arm")]
+    for key, title, write, rank in (
+        ("accuracy_train_mode", "mini-batch", accuracy, 0),
+        ("accuracy_ema", "exponential", accuracy, 0),
+        ("accuracy_cumulative", "plain\naverage", accuracy, 0),
+        ("accuracy_population", "population", accuracy, 0),
+        ("gap_ema", "exponential\nmeans off by", _deviations, 1),
+        ("gap_cumulative", "plain\nmeans off by", _deviations, 2),
+        ("gap_batch", "a mini-batch's\nmeans off by", _deviations, 3),
+    ):
+        columns.append(Column(key=key, title=title, write=write, rank=rank, numeric=True))
     title = "Validation accuracy at the end with each kind of batch-norm statistics"
     return Table(columns, rows, title=title)
 
