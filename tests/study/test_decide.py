@@ -58,7 +58,9 @@ class Kept:
         return np.ones(4)
 
 
-def _decide(claim: Mapping[str, Any], *, stack_size: int = 1, lost: int = 0) -> Any:
+def _decide(
+    claim: Mapping[str, Any], *, stack_size: int = 1, lost: int = 0, is_mixed: bool = False
+) -> Any:
     study = study_from_dict({**STUDY, "claims": [{"id": "c", "says": "it is so", **claim}]})
     arms = expand(study)
     draws = np.random.default_rng(0)
@@ -75,8 +77,20 @@ def _decide(claim: Mapping[str, Any], *, stack_size: int = 1, lost: int = 0) -> 
             )
     for seed in range(lost):
         del runs[arms[0].id, seed]
+    if is_mixed:
+        # One side's arms rise along the axis, the other's fall.
+        arms = [arms[0], arms[3], arms[2], arms[1]]
     (found,) = decide(study.claims, arms, runs)
     return found
+
+
+@pytest.mark.parametrize("over", [{}, {"spread": "optim.lr"}])
+def test_cells_and_levels_pair_whatever_the_order_of_the_arms(over: dict[str, str]) -> None:
+    claim = {"metric": "test_accuracy", **SIDES, **over, "expect": "less"}
+    found, mixed = _decide(claim), _decide(claim, is_mixed=True)
+    rates = [[arm.config.optim.lr for arm in side.arms] for side in (mixed.left, mixed.right)]
+    assert rates == [[0.1, 0.2], [0.1, 0.2]]
+    assert mixed.left.values.tolist() == found.left.values.tolist()
 
 
 def test_seeds_are_the_unit_and_open_axes_are_averaged() -> None:

@@ -303,15 +303,19 @@ class Candidate:
 
     Attributes:
         layered: Its config.
-        own: What sets it apart from the experiment's other arms.
+        own: What sets it apart from the experiment's other arms; without `at` one setting for each
+            axis of ``over``, whose origin ends with the index of the value.
         at: Where it stands in the study, if it stands there by itself (under ``also``).
-        levels: Index of its value on each axis of ``over``; empty under ``also``.
     """
 
     layered: Layered
     own: Sequence[Setting]
-    at: Path | None
-    levels: tuple[int, ...]
+    at: Path | None = None
+
+    @property
+    def num_changes(self) -> int:
+        """Axes of ``over`` on which it has not the first value."""
+        return 0 if self.at else sum(setting.origin[-1] != 0 for setting in self.own)
 
 
 class Expansion:
@@ -396,14 +400,11 @@ class Expansion:
         shared = self._base.lay(given)
         candidates = []
         if over or not experiment.also:
-            for chosen in itertools.product(*(enumerate(values) for values in over.values())):
-                own = [setting for _, setting in chosen]
-                levels = tuple(level for level, _ in chosen)
-                candidates.append(Candidate(shared.lay(own), own, None, levels))
+            candidates = [Candidate(shared.lay(o), o) for o in itertools.product(*over.values())]
         for index, entry in enumerate(experiment.also):
             at = self._faults.original((*here, "also", index))
             own = self._faults.settings(entry, origin=at, whole=list(over), varies=True)
-            candidates.append(Candidate(shared.lay(own), own, at, ()))
+            candidates.append(Candidate(shared.lay(own), own, at))
         return candidates
 
     def _excluded(self, experiment: Experiment, *, here: Path) -> list[tuple[Path, list[Setting]]]:
@@ -426,13 +427,8 @@ class Expansion:
         valid: dict[int, Config] = {}
         used: set[Path] = set()
         num_faulty = 0
-
-        def num_changes(index: int) -> int:
-            return sum(level > 0 for level in candidates[index].levels)
-
         # Arms that differ in one value from the first come first: they show most faults.
-        for index in sorted(range(len(candidates)), key=num_changes):
-            candidate = candidates[index]
+        for index, candidate in sorted(enumerate(candidates), key=lambda c: c[1].num_changes):
             config = _config_of(candidate)
             entries = excluded if candidate.at is None else ()
             matching = {at for at, each in entries if _is_excluded(candidate, config, each)}
@@ -447,11 +443,10 @@ class Expansion:
                 self._faults.check_arm(candidate.layered)
         if num_faulty:
             self.faulty.add(name)
-            return [(candidates[index], valid[index]) for index in sorted(valid)]
-        for at, _ in excluded:
+        for at, _ in () if num_faulty else excluded:
             if at not in used:
                 self._faults.tell(at, "no combination of over has these values", "leave it out")
-        if not valid:
+        if not valid and not num_faulty:
             at = ("experiments", name, "exclude")
             self._faults.tell(at, "no arms are left", "exclude fewer", of_key=True)
         return [(candidates[index], valid[index]) for index in sorted(valid)]
@@ -472,10 +467,9 @@ class Expansion:
     def _tell_repeated(self, candidate: Candidate, first: Candidate, arm: StudyArm) -> None:
         what, at = f"this arm is there already ({arm.label})", candidate.at
         if at is None:
-            levels = zip(candidate.levels, first.levels, strict=True)
-            axis = next(number for number, (mine, other) in enumerate(levels) if mine != other)
-            what = f"the same as value {first.levels[axis] + 1} of this axis"
-            at = candidate.own[axis].origin
+            pairs = zip(candidate.own, first.own, strict=True)
+            mine, other = next(pair for pair in pairs if pair[0] is not pair[1])
+            what, at = f"the same as value {int(other.origin[-1]) + 1} of this axis", mine.origin
         self._faults.tell(at, what, "leave one of them out", cause="repeated")
 
 
