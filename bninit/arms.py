@@ -143,7 +143,8 @@ class TargetSummary:
         target: The validation accuracy, in (0, 1].
         times: By metric in `TIMES`, for each run; NaN where it never reached the target. Epoch 0
             is before training.
-        watched_epochs: Epochs that the runs had to reach it, the fewest if they differ.
+        watched_epochs: Epochs that the runs had to reach it, the fewest if they differ; at least
+            those that the slowest one took where all reached it.
     """
 
     target: float
@@ -268,7 +269,7 @@ def _target(target: float, entries: Sequence[Mapping[str, Any]]) -> TargetSummar
             name: np.array([entry[name.partition("_")[0]] for entry in entries], dtype=np.float64)
             for name in TIMES
         },
-        watched_epochs=min(watched or [entry["epochs"] for entry in entries]),
+        watched_epochs=min(watched) if watched else max(entry["epochs"] for entry in entries),
     )
 
 
