@@ -157,7 +157,10 @@ def test_arms_are_put_together_over_seeds_and_directions(found: Landscape) -> No
     assert bands.loc[1.0, ["low", "median", "high"]].tolist() == [1.01, 2.525, 4.04]
     (panel,) = _panels(lines_chart(found))
     colours = panel["layer"][0]["encoding"]["color"]["scale"]
-    assert colours == {"domain": ["none", "pre"], "range": ["#000000", "#0072B2"]}
+    assert dict(zip(colours["domain"], colours["range"], strict=True)) == {
+        "none": "#000000",
+        "pre": "#0072B2",
+    }
 
 
 def test_a_summary_takes_lines_at_the_nearest_distance(found: Landscape) -> None:
