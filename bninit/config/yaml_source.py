@@ -130,48 +130,49 @@ class _Reader(yaml.SafeLoader):
         if isinstance(node, _Alias):
             return self._build(node.value, path, alias=place)
         self._count(place, path, is_holder=isinstance(node, yaml.CollectionNode))
-        is_tagged = self._refuse_tag(node, path)
+        self._check(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, i), alias=alias) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
-            text = self._text(node, path)
+            is_plain = not node.tag and node.style is None
             try:
-                return text if is_tagged or node.style is not None else plain_scalar(text)
+                return plain_scalar(node.value) if is_plain else str(node.value)
             except ValueError as error:
-                self._fault(node, path, f"{error} is more than any key takes")
+                self._tell(node, path, f"{error} is more than any key takes")
                 return None
         values: dict[str, Plain] = {}
         for key_node, value_node in node.value:
-            self._refuse_tag(key_node, path)
-            key = self._text(key_node, path)
-            below = (*path, key)
-            if key not in values:
+            self._check(key_node, path)
+            below = (*path, key_node.value)
+            if key_node.value not in values:
                 self.keys[below] = alias or self._place_of(key_node)
-                values[key] = self._build(value_node, below, alias=alias)
+                values[key_node.value] = self._build(value_node, below, alias=alias)
                 continue
             line = self.keys[below].line
             what = f"the key is given twice{'' if line is None else f', first on line {line}'}"
-            self._tell(key_node, below, what, "keep one of them")
+            self._tell(key_node, below, what, "keep one of them", unread=False)
         return values
 
-    def _text(self, node: yaml.ScalarNode, path: Path) -> str:
-        text: str = node.value
-        if not is_encodable(text):
-            self._fault(node, path, f"{shown_value(text)} is not valid Unicode text")
-            text = text.encode(errors="replace").decode()
-        return text
-
-    def _refuse_tag(self, node: yaml.Node, path: Path) -> bool:
+    def _check(self, node: yaml.Node, path: Path) -> None:
+        """Refuse a tag, and text that is not Unicode."""
         if node.tag:
-            self._fault(node, path, f"the tag {shown_value(node.tag)} is not read", _TAG_HINT)
-        return bool(node.tag)
+            self._tell(node, path, f"the tag {shown_value(node.tag)} is not read", _TAG_HINT)
+        if isinstance(node, yaml.ScalarNode) and not is_encodable(node.value):
+            self._tell(node, path, f"{shown_value(node.value)} is not valid Unicode text")
+            node.value = node.value.encode(errors="replace").decode()
 
-    def _fault(self, node: yaml.Node, path: Path, what: str, hint: str | None = None) -> None:
-        """Tell of a value that cannot be read, and so must not be judged."""
-        self.unread.add(path)
-        self._tell(node, path, what, hint)
-
-    def _tell(self, node: yaml.Node, path: Path, what: str, hint: str | None) -> None:
+    def _tell(
+        self,
+        node: yaml.Node,
+        path: Path,
+        what: str,
+        hint: str | None = None,
+        *,
+        unread: bool = True,
+    ) -> None:
+        """Note a fault; a value that is unread for it must not be judged."""
+        if unread:
+            self.unread.add(path)
         place = self._place_of(node)
         problem = Problem(str(place), dotted(path), what, hint)
         self._problems.setdefault((node, what), (place, problem))  # aliases repeat the node
