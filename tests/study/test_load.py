@@ -15,7 +15,7 @@ from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError
 from bninit.fields import Plain
 from bninit.verbs.study.expand import expand
-from bninit.verbs.study.load import load_study, study_to_yaml
+from bninit.verbs.study.load import load_study, study_from_dict, study_to_yaml
 from bninit.verbs.study.schema import StudyConfig
 
 NOTES = """\
@@ -290,6 +290,19 @@ def test_a_fault_of_the_base_is_told_once_and_not_for_each_arm(tmp_path: Path) -
     ]
 
 
+def test_a_section_that_is_no_mapping_is_told_whatever_is_laid_over_it(tmp_path: Path) -> None:
+    (found,) = told(tmp_path, of_experiment("set: {train.epochs: 2}", base="{train: 5}"))
+    assert (found.line, found.key) == (2, "base.train")
+
+
+def test_each_faulty_value_is_told_among_hundreds_of_faulty_arms(tmp_path: Path) -> None:
+    sizes = list(range(2, 22))
+    axes = f"optim.lr: [-1], train.epochs: {sizes}, train.batch_size: {sizes}"
+    found = told(tmp_path, of_experiment(f"over: {{model.activation: [relu, nope], {axes}}}"))
+    keys = [each.key for each in found]
+    assert keys == [f"experiments.e.over.{key}" for key in ("model.activation[1]", "optim.lr[0]")]
+
+
 def test_values_that_do_not_go_together_are_told_once_for_each_pair(tmp_path: Path) -> None:
     body = """
     over:
@@ -303,6 +316,11 @@ def test_values_that_do_not_go_together_are_told_once_for_each_pair(tmp_path: Pa
         (9, "experiments.e.over.model.norm.placement[2]"),
     ]
     assert "exclude {model.norm.placement: 'pre', model.hidden: []}" in found[0].text
+
+    several = told(
+        tmp_path, of_experiment("over: {optim.momentum: [0.5], optim.name: [sgd, adam, adamw]}")
+    )
+    assert [each.key for each in several] == ["experiments.e.over.optim.momentum[0]"] * 2
 
     exclude = "exclude: [{model.norm.placement: pre, model.hidden: []}]"
     (left,) = told(tmp_path, of_experiment(textwrap.dedent(body) + exclude))
@@ -403,6 +421,17 @@ def test_unbalanced_sides_say_what_is_missing_and_how_to_mend_it(tmp_path: Path)
     assert "no arm with placement none, input false, lr 0.5" in found.text
 
 
+def test_the_restriction_that_is_proposed_balances_the_sides(tmp_path: Path) -> None:
+    arms = [("pre", 0.1, 1), ("pre", 0.1, 2), ("none", 0.1, 1), ("none", 0.5, 3)]
+    keys = ("model.norm.placement", "optim.lr", "train.epochs")
+    also = [dict(zip(keys, arm, strict=True)) for arm in arms]
+    claim = {"id": "c", "says": "s", "metric": "test_loss", "expect": "less"}
+    claim |= {"left": {keys[0]: "pre"}, "right": {keys[0]: "none"}}
+    values = {"name": "s", "seeds": 1, "experiments": {"e": {"also": also}}, "claims": [claim]}
+    with pytest.raises(ConfigError, match="put train.epochs: 1 under given"):
+        study_from_dict(values)
+
+
 def test_the_experiment_may_be_left_out_only_when_there_is_one(tmp_path: Path) -> None:
     text = of_experiment("{}", claims=CLAIM + "right: 0.5, expect: less}\n")
     assert load(tmp_path, text).claims[0].experiment == "e"
@@ -453,6 +482,7 @@ def test_claims_about_what_probes_measure(
         ("set: {train.epochs: 5}", "{}"),
         ("set: {train: {epochs: 5, batch_size: 32}}", "{train.epochs: 3}"),
         ("over: {optim.lr: [0.1]}", "{train: {epochs: 3}}"),
+        ("set: {train: null}", "{train.epochs: 3}"),
     ],
 )
 def test_an_option_for_a_config_key_wins_over_base_and_set(

@@ -250,17 +250,14 @@ def _unmatched(claim: Claim, key: str, arms: Sequence[StudyArm]) -> Fault:
     for setting in settings:
         if any(fits(arm.config, [setting]) for arm in arms):
             continue
-        pairs = wanted([setting])
-        for path, value in pairs:
-            known = [value_label(each) for each in distinct(plain_at(a.config, path) for a in arms)]
-            if value_label(value) in known and len(pairs) > 1:
-                continue
-            found = nearest(value, known) if isinstance(value, str) else None
-            guess = f"did you mean {found}? " if found else ""
-            more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-            hint = f"{guess}its arms have: {', '.join(known[:10])}{more}"
-            what = f"no arm of {claim.experiment} has {dotted(path)} {shown_value(value)}"
-            return Fault(setting.origin, what, hint)
+        path, value = wanted([setting])[0]
+        known = [value_label(each) for each in distinct(plain_at(a.config, path) for a in arms)]
+        found = nearest(value, known) if isinstance(value, str) else None
+        guess = f"did you mean {found}? " if found else ""
+        more = f" and {len(known) - 10} more" if len(known) > 10 else ""
+        hint = f"{guess}its arms have: {', '.join(known[:10])}{more}"
+        what = f"no arm of {claim.experiment} has {dotted(path)} {shown_value(value)}"
+        return Fault(setting.origin, what, hint)
     what = f"no arm of {claim.experiment} has all of these values"
     what += " and those given" if claim.given else ""
     return Fault((key,), what, "its arms: " + _some([arm.label for arm in arms]))
