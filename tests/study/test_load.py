@@ -428,7 +428,7 @@ def test_the_restriction_that_is_proposed_balances_the_sides(tmp_path: Path) -> 
     claim = {"id": "c", "says": "s", "metric": "test_loss", "expect": "less"}
     claim |= {"left": {keys[0]: "pre"}, "right": {keys[0]: "none"}}
     values = {"name": "s", "seeds": 1, "experiments": {"e": {"also": also}}, "claims": [claim]}
-    with pytest.raises(ConfigError, match="put train.epochs: 1 under given"):
+    with pytest.raises(ConfigError, match=r"put train\.epochs: 1 under given"):
         study_from_dict(values)
 
 
