@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,10 +70,30 @@ def test_grids_and_ranges() -> None:
     assert common_ranges(paths, margin=0.1) == ((-12.0, 12.0), (-2.0, 4.0))
 
 
-@pytest.mark.parametrize("lengths", [(), (0.0, 0.1), (0.2, 0.1), (0.1, math.inf), (math.nan,)])
-def test_invalid_step_lengths(lengths: tuple[float, ...]) -> None:
-    with pytest.raises(UserError, match="invalid step lengths"):
-        LandscapeOptions(lengths=lengths)
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("kinds", ("hills",), "--kind: unknown kind of landscape: 'hills'"),
+        ("kinds", (), "--kind: no kind is named"),
+        ("steps", 0, "--steps: invalid value: 0"),
+        ("resolution", 4, "--resolution: invalid value: 4"),
+        ("resolution", 203, "--resolution: invalid value: 203"),
+        ("directions", 101, "--directions: invalid value: 101"),
+        ("examples", 1, "--examples: invalid value: 1"),
+        ("extent", math.nan, "--extent: invalid value: nan"),
+        ("statistics", "mean", "--statistics: unknown statistics: 'mean'"),
+        ("lengths", (), "--lengths: invalid step lengths: none"),
+        ("lengths", (0.0, 0.1), "--lengths: invalid step lengths: 0, 0.1"),
+        ("lengths", (0.2, 0.1), "--lengths: invalid step lengths: 0.2, 0.1"),
+        ("lengths", (0.1, math.inf), "--lengths: invalid step lengths: 0.1, inf"),
+        ("lengths", (math.nan,), "--lengths: invalid step lengths: nan"),
+    ],
+)
+def test_invalid_options(option: str, value: Any, what: str) -> None:
+    with pytest.raises(UserError) as caught:
+        LandscapeOptions(**{option: value})
+    assert str(caught.value).startswith(what)
+    assert caught.value.hint
 
 
 def test_notes_say_what_was_compared() -> None:
