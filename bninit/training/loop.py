@@ -253,15 +253,7 @@ class Session:
                 steps.step()
 
     def _program(self, network: StackedMLP, optimiser: Optimiser, *, capture: bool = True) -> Steps:
-        return Steps(
-            network,
-            optimiser,
-            self.data.train_x,
-            self.data.train_y,
-            batch_size=self.train.batch_size,
-            last_batch=self.train.last_batch,
-            capture=capture,
-        )
+        return Steps(network, optimiser, self.data, self.train, capture=capture)
 
     def _count_seconds(self, stack_seconds: float) -> None:
         self.seconds = [seconds + stack_seconds / len(self.replicas) for seconds in self.seconds]

@@ -124,9 +124,7 @@ class Prober:
         self._settings = settings
         self._data = data
         self._train = train
-        self._steps_per_epoch = num_steps(
-            data.train_x.size(0), batch_size=train.batch_size, last_batch=train.last_batch
-        )
+        self._steps_per_epoch = num_steps(data.train_x.size(0), train)
         self._steps = probed_steps(
             settings.steps_per_doubling, num_steps=train.epochs * self._steps_per_epoch
         )

@@ -1,33 +1,26 @@
-"""Which examples make up each step."""
+"""The steps of an epoch: which examples make up each, and one program that makes them all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bninit.data.load import Data
 from bninit.nets.layers import cross_entropy
 from bninit.nets.stack import StackedMLP
 from bninit.training.optimisers import Optimiser
 from bninit.training.seeding import batch_stream, generator
-
-KEEP = "keep"
-DROP = "drop"
+from bninit.training.settings import TrainSettings
 
 
-def num_steps(num_examples: int, *, batch_size: int, last_batch: str) -> int:
-    """Steps of an epoch: examples / batch size, rounded down (``drop``) or up (``keep``).
-
-    Args:
-        num_examples: Size of the training set.
-        batch_size: Examples of a step.
-        last_batch: What becomes of a rest smaller than a batch.
-    """
-    whole, rest = divmod(num_examples, batch_size)
-    return whole + (1 if rest and last_batch == KEEP else 0)
+def num_steps(num_examples: int, train: TrainSettings) -> int:
+    """Steps of an epoch: examples / batch size, rounded down, or up where a rest is kept."""
+    whole, rest = divmod(num_examples, train.batch_size)
+    return whole + (1 if rest and train.last_batch == "keep" else 0)
 
 
 def epoch_order(seeds: Sequence[int], *, epoch: int, num_examples: int) -> Tensor:
@@ -46,19 +39,6 @@ def epoch_order(seeds: Sequence[int], *, epoch: int, num_examples: int) -> Tenso
         for seed in dict.fromkeys(seeds)
     }
     return torch.stack([orders[seed] for seed in seeds])
-
-
-def batches(order: Tensor, *, batch_size: int, last_batch: str) -> Iterator[Tensor]:
-    """The steps of an epoch, as indices (replica, batch) into the training set.
-
-    Args:
-        order: From `epoch_order`.
-        batch_size: Examples of a step.
-        last_batch: As in `num_steps`.
-    """
-    count = num_steps(order.size(1), batch_size=batch_size, last_batch=last_batch)
-    for step in range(count):
-        yield order[:, step * batch_size : (step + 1) * batch_size]
 
 
 def train_step(
@@ -129,10 +109,8 @@ class Steps:
     Args:
         network: The stack.
         optimiser: Of its parameters.
-        x: The training set, (example, feature).
-        y: Its labels, (example,).
-        batch_size: Examples of a step, at most those of the training set.
-        last_batch: ``drop`` or ``keep`` a rest smaller than a batch.
+        data: With at least one batch of training examples.
+        train: Size of a batch, and whether a smaller rest is a step of its own.
         capture: Whether to capture on CUDA. A step of this kind must have been made before, on this
             stack or on another one.
     """
@@ -141,17 +119,16 @@ class Steps:
         self,
         network: StackedMLP,
         optimiser: Optimiser,
-        x: Tensor,
-        y: Tensor,
+        data: Data,
+        train: TrainSettings,
         *,
-        batch_size: int,
-        last_batch: str,
         capture: bool = True,
     ) -> None:
         self._network, self._optimiser = network, optimiser
-        self._x, self._y = x, y
-        self._batch_size = batch_size
-        self.num_steps = num_steps(x.size(0), batch_size=batch_size, last_batch=last_batch)
+        x = data.train_x
+        self._x, self._y = x, data.train_y
+        self._batch_size = batch_size = train.batch_size
+        self.num_steps = num_steps(x.size(0), train)
         self._num_whole = x.size(0) // batch_size
         num_replicas, device = network.num_replicas, x.device
 

@@ -100,7 +100,7 @@ class Told:
         kept = [
             (name, tensor.numpy(force=True).tobytes())
             for checkpoint in self.checkpoints
-            for state in (checkpoint.network, checkpoint.optimiser)
+            for state in (checkpoint.network, checkpoint.optimiser, checkpoint.probes)
             for name, tensor in state.items()
         ]
         return self.epochs, kept, self.final

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
-from shapes import OPTIM, initial, planned, shape, vary
+from shapes import initial, planned, shape, vary
 from torch.nn import functional as F
 
 from bninit.data.load import Data
@@ -79,35 +78,6 @@ def test_the_step_is_the_one_of_a_plain_loop(data: Data, tell: Tell) -> None:
             epoch = math.ceil(step / STEPS_PER_EPOCH)
             assert found == [None] * epoch + [step]
             assert told.final is None
-
-
-BATCH_NORM = [
-    ("pre", "adam", "cumulative"),
-    ("post", "adamw", "population"),
-    ("pre", "sgd", "ema"),
-]
-
-
-@pytest.mark.parametrize(("placement", "optimiser", "running"), BATCH_NORM)
-def test_with_batch_norm_the_neighbours_keep_their_bits(
-    placement: str, optimiser: str, running: str, data: Data, tell: Tell
-) -> None:
-    # So large that a product is infinite: batch norm makes up for anything smaller.
-    plans = [normal(0, 1e38), normal(1, 0.1), normal(2, 1e38), normal(3, 0.3), normal(4, 1e38)]
-    settings = planned(
-        architecture=shape(widths=(12, 17, 20, 10), placement=placement, running=running),
-        optim=OPTIM[optimiser],
-        lr=0.01,
-        epochs=2,
-        batch_size=60,
-        last_batch="keep",
-    )
-    told = tell(settings, plans, data)
-    assert [len(one.epochs) for one in told] == [2, 3, 2, 3, 2]
-    for place in (1, 3):
-        (alone,) = tell(settings, [plans[place]], data)
-        assert told[place].bits == alone.bits
-        assert alone.final is not None
 
 
 def test_without_batch_norm_the_neighbours_keep_their_bits(data: Data, tell: Tell) -> None:

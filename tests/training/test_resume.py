@@ -15,14 +15,14 @@ from bninit.data.load import Data
 from bninit.training.loop import train_stack
 from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import EpochRecord, InterruptedEpoch
-from bninit.training.settings import CosineSchedule
+from bninit.training.settings import CosineSchedule, ProbeSettings
 
 Tell = Callable[..., list[Any]]
 STEPS = 3
 """Of an epoch of `data` in batches of 60."""
 
 
-def plan_of(optimiser: str, running: str, placement: str = "pre", *, epochs: int = 3) -> StackPlan:
+def plan_of(optimiser: str, running: str, placement: str = "pre", *, epochs: int = 2) -> StackPlan:
     return planned(
         shape((12, 17, 20, 10), placement=placement, running=running, input_norm=True),
         optim=OPTIM[optimiser],
@@ -31,6 +31,7 @@ def plan_of(optimiser: str, running: str, placement: str = "pre", *, epochs: int
         epochs=epochs,
         batch_size=60,
         last_batch="keep",
+        probes=ProbeSettings(enabled=running != "ema", batch_size=50),
     )
 
 
@@ -62,8 +63,9 @@ def at_epoch(replica: ReplicaPlan, told: Any, epoch: int) -> ReplicaPlan:
 @pytest.mark.parametrize(
     ("optimiser", "placement", "running"),
     [
-        *((optimiser, "pre", "cumulative") for optimiser in OPTIM),
-        *(("adam", "pre", running) for running in ("ema", "population")),
+        *((optimiser, "pre", "ema") for optimiser in OPTIM),
+        ("adam", "pre", "cumulative"),
+        ("adam", "pre", "population"),
         ("sgd", "none", "population"),
         ("adamw", "post", "cumulative"),
     ],
@@ -82,7 +84,7 @@ def test_the_rest_is_the_same_to_the_bit(
     for epoch in range(plan.train.epochs + 1):
         again = [at_epoch(*pair, epoch) for pair in zip(replicas, whole, strict=True)]
         check(plan, again, whole, data, tell, since=epoch)
-    for step in range(1, STEPS + 1):
+    for step in (1, STEPS):
         cut = cut_at(plan, replicas, data, step)
         assert (cut.epoch, cut.steps) == (0, step)
         again = resumed(replicas, cut)
@@ -105,7 +107,7 @@ def check(
 def test_cut_twice_in_an_epoch_and_once_in_the_next(
     data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
 ) -> None:
-    plan, replicas = plan_of("adam", "cumulative", "post", epochs=2), mixed_plans[:2]
+    plan, replicas = plan_of("adam", "cumulative", "post"), mixed_plans[:2]
     whole = tell(plan, replicas, data)
     again = replicas
     for num_steps, place in ((1, (0, 1)), (1, (0, 2)), (3, (1, 1))):

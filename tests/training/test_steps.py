@@ -18,7 +18,7 @@ from bninit.training.loop import Session
 from bninit.training.optimisers import Optimiser, build_optimiser
 from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.settings import CosineSchedule
-from bninit.training.steps import CAPTURED, PLAIN, Steps, batches, epoch_order, train_step, ways
+from bninit.training.steps import CAPTURED, PLAIN, Steps, epoch_order, train_step, ways
 
 MakeData = Callable[..., Data]
 RUNNING = ("ema", "cumulative", "population")
@@ -42,16 +42,7 @@ def program(training: Session, settings: StackPlan) -> tuple[StackedMLP, Optimis
     """Steps of a copy of the session's stack, which are never captured."""
     network = training.network.select(range(training.network.num_replicas))
     optimiser = build_optimiser(network.parameters, settings.optim)
-    data = training.data
-    steps = Steps(
-        network,
-        optimiser,
-        data.train_x,
-        data.train_y,
-        batch_size=settings.train.batch_size,
-        last_batch=settings.train.last_batch,
-        capture=False,
-    )
+    steps = Steps(network, optimiser, training.data, settings.train, capture=False)
     return network, optimiser, steps
 
 
@@ -68,7 +59,7 @@ def test_the_steps_are_those_of_the_order_one_after_another(
         expected = []
         with torch.no_grad():
             steps.begin(order, lr=lr)
-            for index in batches(order, batch_size=BATCH, last_batch=last_batch):
+            for index in torch.split(order, BATCH, dim=1)[: steps.num_steps]:
                 assert torch.equal(steps.next_batch, index)
                 steps.step()
                 expected.append(
@@ -92,9 +83,7 @@ def test_an_epoch_can_be_gone_on_with(
             steps.step()
     whole = steps.losses()
     network, optimiser, steps = program(training, trained)
-    again = Steps(
-        network, optimiser, data.train_x, data.train_y, batch_size=BATCH, last_batch="keep"
-    )
+    again = Steps(network, optimiser, data, trained.train)
     with torch.no_grad():
         for one, first, last in ((steps, 0, 1), (again, 1, 3), (steps, 3, 4)):
             one.begin(order, lr=0.1, first=first)
