@@ -69,54 +69,29 @@ _VARIABLES: Final[Mapping[str, str]] = {
     PAPER: "card",
     GUIDE: "soft",
 }
-FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 NUM_CLASSES: Final = 10
 """Of all data sets; an untrained network guesses one of them, with a loss of about ln 10."""
 
 THEME: Final[Mapping[str, Any]] = {
-    "font": FONT,
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
     "background": PAPER,
-    "view": {"stroke": None, "continuousWidth": 380, "continuousHeight": 280},
-    "title": {
-        "anchor": "start",
-        "frame": "group",
-        "fontSize": 13,
-        "fontWeight": "normal",
-        "color": INK,
-        "offset": 8,
-    },
+    "view": {"stroke": None},
+    "title": {"anchor": "start", "frame": "group", "fontWeight": "normal", "color": INK},
     "axis": {
-        "domainColor": INK,
-        "tickColor": INK,
-        "labelColor": INK,
-        "titleColor": INK,
-        "gridColor": GRID,
-        "labelFontSize": 11,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelLimit": 0,
-        "titleLimit": 0,
-        "titlePadding": 8,
+        "domainColor": INK, "tickColor": INK, "labelColor": INK, "titleColor": INK,
+        "gridColor": GRID, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal",
+        "labelLimit": 0, "titleLimit": 0, "titlePadding": 8,
     },
     "legend": {
-        "orient": "bottom",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "labelColor": INK,
-        "titleColor": INK,
-        "titleFontWeight": "normal",
-        "labelLimit": 0,
-        "symbolLimit": 200,
-        "symbolSize": 70,
-        "columns": 4,
-        "rowPadding": 5,
-        "columnPadding": 24,
+        "orient": "bottom", "labelColor": INK, "labelFontSize": 11, "labelLimit": 0,
+        "titleColor": INK, "titleFontSize": 11, "titleFontWeight": "normal",
+        "symbolLimit": 200, "symbolSize": 70, "rowPadding": 5, "columnPadding": 24,
     },
     "line": {"strokeWidth": 2, "strokeCap": "butt"},
     "point": {"filled": True, "size": 45},
     "text": {"fontSize": 11, "color": INK},
     "concat": {"spacing": 32},
-}
+}  # fmt: skip
 
 
 Chart = dict[str, Any]
@@ -462,7 +437,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def lines(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     x: Axis,
     y: Axis,
@@ -536,14 +511,14 @@ def lines(
     return panel(*layers, title=title, width=width, height=height)
 
 
-def _by_arm(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def _by_arm(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         found.setdefault(row["arm"], []).append(row)
     return found
 
 
-def _cut(rows: Sequence[Mapping[str, Any]], y: Axis) -> list[dict[str, Any]]:
+def _cut(rows: Rows, y: Axis) -> list[dict[str, Any]]:
     """A line and its band where they lie within an axis, with a point where they cross its ends.
 
     Clipping does the same, but makes rendering a PNG a hundred times as slow.
@@ -657,7 +632,7 @@ _OFF_SCALE = 15
 
 
 def intervals(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     x: Axis,
     title: str = "",
@@ -683,24 +658,15 @@ def intervals(
     rows = [{"place": i, "shape": "circle", "solid": True, **row} for i, row in enumerate(rows)]
     zero = 0.0 if reference is None else reference
     limit = _limit(rows, zero)
-    held = [
-        max(zero - limit, min(zero + limit, number)) for row in rows for number in _numbers(row)
-    ]
-    x = x.over(held + ([] if reference is None else [reference]))
+    held = [zero] if reference is not None else []
+    held += [max(zero - limit, min(zero + limit, n)) for row in rows for n in _numbers(row)]
+    x = x.over(held)
     first, last = x.ends
-    place = {
-        "field": "place",
-        "type": "ordinal",
-        "title": None,
-        "scale": {"domain": list(range(len(rows)))},
-        "axis": {
-            "domain": False,
-            "ticks": False,
-            "grid": False,
-            "labelPadding": 8,
-            "labelExpr": lookup({str(row["place"]): str(row["label"]) for row in rows}),
-        },
-    }
+    labels = {str(row["place"]): str(row["label"]) for row in rows}
+    axis: dict[str, Any] = {"domain": False, "ticks": False, "grid": False, "labelPadding": 8}
+    axis["labelExpr"] = lookup(labels)
+    scale = {"domain": list(range(len(rows)))}
+    place = {"field": "place", "type": "ordinal", "title": None, "scale": scale, "axis": axis}
     own = {"y": place, "color": field("colour")}
     bars: list[dict[str, Any]] = []
     arrows: list[dict[str, Any]] = []
@@ -749,7 +715,7 @@ def _numbers(row: Mapping[str, Any]) -> list[float]:
     return [row[key] for key in ("low", "value", "high") if _is_number(row, key)]
 
 
-def _limit(rows: Sequence[Mapping[str, Any]], zero: float) -> float:
+def _limit(rows: Rows, zero: float) -> float:
     """The largest distance from zero that the axis shows."""
     reaches = [max(abs(number - zero) for number in _numbers(row)) for row in rows if _numbers(row)]
     if not reaches:
@@ -777,7 +743,7 @@ def _bar(
 
 
 def heat_maps(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     x_title: str,
     y_title: str,
@@ -785,42 +751,29 @@ def heat_maps(
     panels: Mapping[str, str],
     log: bool = False,
     ends: tuple[float, float] | None = None,
-    scheme: str | Sequence[str] = "cividis",
-    cell: tuple[int, int] = (14, 18),
     columns: int = 4,
-    y_descends: bool = False,
 ) -> list[Chart]:
     """A map of a value for each panel, all on one colour scale; grey where there is no value.
 
     Args:
-        rows: With ``panel``, ``x`` and ``y`` (numbers or names, evenly spread) and ``value``.
+        rows: With ``panel``, ``x`` and ``y`` (numbers, evenly spread; y downwards) and ``value``.
         x_title: What goes along x.
         y_title: What goes along y.
         unit: Title of the colour scale.
         panels: Titles by panel, in order; a line break starts a line.
         log: Whether colours are logarithmic.
         ends: Of the colour scale; the data's by default.
-        scheme: A scheme of Vega, or colours.
-        cell: Width and height of a cell.
         columns: Panels in a row of the page: the first of each names y.
-        y_descends: Whether the first row of the map is the highest.
     """
     values = [row["value"] for row in rows if _is_number(row, "value")]
     values = [value for value in values if value > 0 or not log]
     low, high = ends or (min(values, default=1.0), max(values, default=1.0))
     if low == high:
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
-    xs = list(dict.fromkeys(row["x"] for row in rows))
-    ys = list(dict.fromkeys(row["y"] for row in rows))
-    xs, ys = (
-        sorted(each) if all(isinstance(v, int | float) for v in each) else each for each in (xs, ys)
-    )
-    if not y_descends:
-        ys.reverse()
-    width = max(120, min(420, cell[0] * len(xs)))
-    height = max(60, min(420, cell[1] * len(ys)))
+    xs, ys = (sorted({row[key] for row in rows}) for key in ("x", "y"))
+    width, height = max(120, min(420, 14 * len(xs))), max(60, min(420, 18 * len(ys)))
     scale = {"type": "log" if log else "linear", "domain": [low, high], "clamp": True}
-    scale |= {"scheme": scheme} if isinstance(scheme, str) else {"range": list(scheme)}
+    scale["scheme"] = "cividis"
     legend: dict[str, Any] = {"orient": "right", "title": unit, "gradientLength": max(height, 110)}
     if log:
         legend |= {"values": log_ticks(low, high), "format": "~g"}
@@ -852,12 +805,6 @@ def heat_maps(
             )
         )
     return drawn
-
-
-def _in_order(values: Sequence[Any]) -> list[Any]:
-    """Different values: numbers rising, names as they come."""
-    found = list(dict.fromkeys(values))
-    return sorted(found) if all(isinstance(value, int | float) for value in found) else found
 
 
 _LOG_FROM_RATIO = 10
@@ -976,21 +923,13 @@ def curves(
     solid: dict[str, Any] = {"dash": DASHES[0], "names": names}
     left = panel(
         drawn("train_loss", "loss", marks="line", dash=DASHED, names=names),
-        drawn(
-            *("val_loss", "loss"),
-            guides={math.log(NUM_CLASSES): "guessing"},
-            **solid,
-        ),
+        drawn("val_loss", "loss", guides={math.log(NUM_CLASSES): "guessing"}, **solid),
         lost_at("val_loss", "loss"),
         title="Loss: lower is better",
         height=300,
     )
     right = panel(
-        drawn(
-            *("val_accuracy", "accuracy"),
-            guides=guides,
-            **solid,
-        ),
+        drawn("val_accuracy", "accuracy", guides=guides, **solid),
         lost_at("val_accuracy", "accuracy"),
         title="Validation accuracy: higher is better",
         height=300,
@@ -1017,7 +956,7 @@ def _hidden(found: pd.DataFrame, bottom: float) -> str:
 
 
 def crosses(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     x: Axis,
     y: Axis,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import pytest
 from running import bninit
 
 CONFIG = """
@@ -37,32 +35,3 @@ def test_configs_are_trained_once_and_compared(tmp_path: Path) -> None:
     assert "epoch 1" not in again.stderr, "nothing is trained again"
     assert "Difference from zeros" in again.stdout
     assert (tmp_path / "runs" / "compare" / "mine" / "report.md").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["a"], "a is one arm"),
-        (["a", "a"], "are the same arm"),
-        (["a", "nothing"], "unknown run, arm, folder or config file: 'nothing'"),
-        (["a", "nothing.yaml"], "nothing.yaml"),
-        (["a", "b", "--baseline", "c"], "--baseline: 'c' is none of the arms"),
-        (["a", "b", "--targets", "x"], "--targets: invalid list of accuracies: 'x'"),
-        (["a", "b", "--targets", "97"], "write 0.97"),
-        (["a", "b", "--name", "../b"], "--name: '../b' cannot name"),
-        (["a", "b", "--set", "optim.lr=1"], "no config among the arms"),
-        (["a", "b", "--seeds", "7,"], "nothing is finished of a-"),
-        (["a", "b", "--format", "xml"], "xml"),
-    ],
-)
-def test_wrong_input_is_told_in_a_line(
-    keep_run: Any, tmp_path: Path, arguments: list[str], said: str
-) -> None:
-    keep_run("a", [0.1, 0.6])
-    keep_run("b", [0.1, 0.6], overrides=["optim.lr=0.3"])
-    done = bninit("compare", *arguments, "--no-train", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "runs" / "compare").exists()

@@ -112,24 +112,3 @@ def test_a_failed_training_is_told_and_the_others_go_on(
     page = (tmp_path / "runs" / "studies" / "cli" / "report.html").read_text()
     assert "8 of 12 networks are" in page
     assert "Trainings that failed" in page
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("study", "nowhere.yaml"), "nowhere.yaml"),
-        (("study", "met.yaml", "--seeds", "0"), "--seeds 0"),
-        (("study", "met.yaml", "--set", "model.norm.placement=pre"), "varies this key"),
-        (("study", "met.yaml", "--device", "cuda:99"), "cuda"),
-        (("report", "nothing"), "unknown study: 'nothing'"),
-        (("report", "../cli"), "unknown study: '../cli'"),
-    ],
-)
-def test_wrong_input_is_told_without_a_traceback(
-    folder: Path, arguments: tuple[str, ...], said: str
-) -> None:
-    done = bninit(*arguments, cwd=folder)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""

@@ -146,25 +146,6 @@ def test_a_diverged_network_is_a_result(trained: Path) -> None:
     assert summary["diverged_step"] >= 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--config", "absent.yaml"], "absent.yaml: there is no such file"),
-        (["--config", "tiny.yaml", "--set", "optim.learning_rate=1"], "optim.learning_rate"),
-        (["--config", "tiny.yaml", "--device", "cuda:99"], "device cuda:99"),
-        (["--config", "tiny.yaml", "--seeds", "0,0"], "--seeds"),
-        (["--config", "tiny.yaml", "--set", "data.name=mnist", "--data-dir", "."], "MNIST/raw"),
-    ],
-)
-def test_wrong_input_is_one_error(trained: Path, arguments: list[str], told: str) -> None:
-    before = sorted(trained.rglob("*"))
-    done = running.bninit("train", *arguments, "--runs-dir", "wrong", cwd=trained)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
-    assert sorted(trained.rglob("*")) == before, "nothing is left behind"
-
-
 @pytest.mark.slow
 def test_of_two_processes_on_one_run_the_second_waits_and_takes_over(trained: Path) -> None:
     command = ["train", "--config", "tiny.yaml", "--runs-dir", "shared", "--epochs", "2000"]

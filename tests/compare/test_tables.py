@@ -17,13 +17,7 @@ from bninit.arms import TIMES, ArmSummary, arms_of
 from bninit.metrics import METRICS
 from bninit.stats import Estimate, Spread
 from bninit.store.files import json_text
-from bninit.verbs.compare.compare import (
-    FIGURES,
-    SHARED_CLOCK,
-    Comparison,
-    Difference,
-    compare_arms,
-)
+from bninit.verbs.compare.compare import FIGURES, SHARED_CLOCK, Comparison, Difference, compare_arms
 from bninit.verbs.compare.tables import (
     ARM_PROPERTIES,
     ArmProperty,
@@ -193,10 +187,7 @@ def test_a_target_that_one_side_missed_leaves_an_end_open() -> None:
     assert (difference_text(arm), interval_text(arm)) == ("+2.0 or higher", "at least +1.0")
     baseline = difference("epochs_to_accuracy", effect=-2.0, low=-3.0, high=-1.0,
                           num_missing=(0, 1), horizon=9)  # fmt: skip
-    assert (difference_text(baseline), interval_text(baseline)) == (
-        "-2.0 or lower",
-        "at most -1.0",
-    )
+    assert (difference_text(baseline), interval_text(baseline)) == ("-2.0 or lower", "at most -1.0")
     both = difference("epochs_to_accuracy", effect=2.0, low=1.0, high=3.0, num_missing=(1, 1),
                       horizon=9)  # fmt: skip
     assert (difference_text(both), interval_text(both)) == ("+2.0", "+1.0 to +3.0")

@@ -318,6 +318,6 @@ def test_maps_share_one_scale_and_are_grey_where_nothing_is() -> None:
         ground, cells = layers(chart, "rect")
         assert (len(rows(ground)), len(rows(cells))) == (9, 6)
         domains.append(cells["encoding"]["color"]["scale"]["domain"])
-        assert cells["encoding"]["y"]["scale"]["domain"] == [2, 1, 0]
+        assert cells["encoding"]["y"]["scale"]["domain"] == [0, 1, 2]
     assert domains == [[1.0, 1e5]] * 2
     assert charts.png(charts.page(drawn, title="t", note="n"))

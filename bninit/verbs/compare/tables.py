@@ -50,9 +50,7 @@ ARM_PROPERTIES = (
         write=lambda value, arm: words.of(value, arm.num_runs) if value else "none",
     ),
     ArmProperty(
-        key="num_parameters",
-        title="parameters",
-        value=lambda arm, _config: arm.num_parameters,
+        key="num_parameters", title="parameters", value=lambda arm, _config: arm.num_parameters
     ),
 )
 """A further column of the table of arms is one entry here."""

@@ -76,7 +76,6 @@ def map_chart(found: Inspection, name: str) -> Chart | None:
         log=each.is_scale,
         ends=(low, high),
         columns=3,
-        y_descends=True,
     )
     is_full = len(rows) == len(arms) * len(steps) * table["layer"].nunique()
     note = "" if is_full else "Grey: no such layer, step or number. "

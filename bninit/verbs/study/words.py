@@ -34,11 +34,6 @@ AXES = {
 }
 """Names of keys that studies vary; others go by their last part."""
 
-PLACEMENTS = {
-    "none": "no batch norm",
-    "pre": "batch norm before the activation",
-    "post": "batch norm after the activation",
-}
 _SCALES = {
     "unit": "pixels from 0 to 1",
     "raw": "raw pixels, 0 to 255",
@@ -199,7 +194,7 @@ def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
             continue
         label = value_label(value)
         if key == "model.norm.placement":
-            parts.append(PLACEMENTS[label])
+            parts.append(text.PLACEMENTS[label])
         elif key == "model.norm.input":
             parts.append("batch norm on the input" if value else "no batch norm on the input")
         elif key.startswith("model.init") and key.count(".") == 1:
@@ -211,7 +206,7 @@ def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
 
 def value_names(key: str, labels: Sequence[str]) -> str:
     """Values of an axis in words, one after another."""
-    known = PLACEMENTS if key == "model.norm.placement" else {}
+    known = text.PLACEMENTS if key == "model.norm.placement" else {}
     return ", ".join(known.get(label, label) for label in labels)
 
 
@@ -242,7 +237,7 @@ def conditions(held: Mapping[str, Any]) -> list[str]:
         phrases.append(_layers(held["model.hidden"]))
     if "model.activation" in held:
         phrases.append(f"{held['model.activation']} activation")
-    phrases.append(PLACEMENTS.get(held.get("model.norm.placement", ""), ""))
+    phrases.append(text.PLACEMENTS.get(held.get("model.norm.placement", ""), ""))
     if held.get("model.norm.input"):
         phrases.append("batch norm on the input")
     phrases += [_init(held), *_optimiser(held), *_training(held)]
