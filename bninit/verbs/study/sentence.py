@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bninit.show import words
+
 if TYPE_CHECKING:
     from bninit.verbs.study.decide import Estimate, Verdict
-
-_SIDES = {
-    ("model.norm.placement", "none"): "without batch norm",
-    ("model.norm.placement", "pre"): "with batch norm before the activation",
-    ("model.norm.placement", "post"): "with batch norm after the activation",
-    ("model.norm.input", True): "with batch norm on the input",
-    ("model.norm.input", False): "without batch norm on the input",
-}
 
 
 def side_words(partial: Mapping[str, Any]) -> str:
@@ -24,8 +18,10 @@ def side_words(partial: Mapping[str, Any]) -> str:
         if key in ("model.init", "model.init.scheme"):
             scheme = value["scheme"] if isinstance(value, Mapping) else value
             parts.append(f"with {scheme} weights")
-        elif isinstance(value, str | bool) and (key, value) in _SIDES:
-            parts.append(_SIDES[key, value])
+        elif key == "model.norm.placement" and value in words.PLACEMENTS:
+            parts.append(f"with {words.PLACEMENTS[value]}".replace("with no ", "without "))
+        elif key == "model.norm.input" and isinstance(value, bool):
+            parts.append(f"{'with' if value else 'without'} batch norm on the input")
         else:
             parts.append(f"with {key.rpartition('.')[2]} {_value(value)}")
     return " and ".join(parts) or "over all arms"
@@ -118,7 +114,7 @@ def _measured(verdict: Verdict) -> str:
     """What was measured: left against right or a number, or a trend."""
     claim, metric, effect = verdict.claim, verdict.metric, verdict.effect
     left = verdict.left.says
-    target = "" if claim.target is None else f"{100 * claim.target:g} %"
+    target = "" if claim.target is None else words.target_percent(claim.target)
     quantity = metric.title.format(target=target)
     if effect is None and verdict.low is None and verdict.high is None:
         # Where runs diverged, the order of the sides can be sure without any size of a difference.
