@@ -20,7 +20,7 @@ from bninit.verbs.bench.baselines import (
 from bninit.verbs.bench.measure import (
     Grid,
     Limits,
-    Passes,
+    Record,
     case_result,
     live_storages,
     measure_scaling,
@@ -65,7 +65,7 @@ def case() -> Case:
 
 
 @pytest.fixture
-def timed(case: Case) -> tuple[list[Passes], Clockwork]:
+def timed(case: Case) -> tuple[list[Record], Clockwork]:
     clock = Clockwork()
     builds = [
         clock.loop(PLAIN, [99, 2, 4, 3]),
@@ -76,10 +76,10 @@ def timed(case: Case) -> tuple[list[Passes], Clockwork]:
 
 
 def test_the_first_pass_is_not_timed_and_all_take_turns(
-    timed: tuple[list[Passes], Clockwork],
+    timed: tuple[list[Record], Clockwork],
 ) -> None:
     passes, clock = timed
-    assert [each.seconds for each in passes] == [[2, 4, 3], [8, 8, 6], [6, 9, 6]]
+    assert [each["passes"] for each in passes] == [[2, 4, 3], [8, 8, 6], [6, 9, 6]]
     assert clock.turns[3:] == [
         *(PLAIN, LOADER, "stack"),
         *(LOADER, "stack", PLAIN),
@@ -87,7 +87,7 @@ def test_the_first_pass_is_not_timed_and_all_take_turns(
     ]
 
 
-def test_seconds_ratios_and_fractions(timed: tuple[list[Passes], Clockwork], case: Case) -> None:
+def test_seconds_ratios_and_fractions(timed: tuple[list[Record], Clockwork], case: Case) -> None:
     found = case_result(case, timed[0], machine=MACHINE)
     plain, loader, stack = found["rows"]
     epochs = EPOCH_IMAGES // 10 / 6

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bninit.data.load import Data
 from bninit.store.environment import environment
-from bninit.verbs.bench.baselines import LOADER, PLAIN, Build, Case, StackLoop, check_losses
+from bninit.verbs.bench.baselines import LOADER, PLAIN, Build, Case, Loop, StackLoop, check_losses
 
 Clock: TypeAlias = "Callable[[], float]"
 Record: TypeAlias = "dict[str, Any]"
@@ -96,16 +96,6 @@ def _products(a: Tensor, b: Tensor) -> dict[str, Callable[[], Tensor]]:
     return found
 
 
-@dataclass(frozen=True)
-class Passes:
-    """The timed passes of one loop, in seconds, in the order of the repeats."""
-
-    name: str
-    num_networks: int
-    loss_difference: float
-    seconds: list[float]
-
-
 def time_passes(
     case: Case,
     builds: Sequence[Build],
@@ -113,7 +103,7 @@ def time_passes(
     num_repeats: int,
     between: Callable[[], None] = lambda: None,
     clock: Clock = time.perf_counter,
-) -> list[Passes]:
+) -> list[Record]:
     """Time loops in turns.
 
     The first pass of each is checked and not timed. Each round then starts with another loop, so
@@ -126,59 +116,63 @@ def time_passes(
         between: Called before each round.
         clock: Returns seconds.
 
+    Returns:
+        For each loop its ``name``, ``num_networks``, ``loss_difference`` (the largest relative one
+        of its first losses from the reference), and ``passes``: the seconds of each.
+
     Raises:
         UnequalLossesError: A loop computes something else.
     """
-    turns = []
+    turns: list[tuple[Loop, Record]] = []
     for loop in [build(case) for build in builds]:
-        difference = check_losses(case, name=loop.name, losses=loop.train())
-        turns.append((loop, Passes(loop.name, loop.num_networks, difference, [])))
+        row: Record = {"name": loop.name, "num_networks": loop.num_networks, "passes": []}
+        row["loss_difference"] = check_losses(case, name=loop.name, losses=loop.train())
+        turns.append((loop, row))
     for repeat in range(num_repeats):
         between()
         first = repeat % len(turns)
-        for loop, passes in [*turns[first:], *turns[:first]]:
+        for loop, row in [*turns[first:], *turns[:first]]:
             began = clock()
             loop.train()
-            passes.seconds.append(clock() - began)
-    return [passes for _, passes in turns]
+            row["passes"].append(clock() - began)
+    return [row for _, row in turns]
 
 
-def case_result(case: Case, timed: Sequence[Passes], *, machine: Record) -> Record:
+def case_result(case: Case, timed: Sequence[Record], *, machine: Record) -> Record:
     """Relate the times of a case to each other and to the machine.
 
     Returns:
-        What describes the case, and one row per loop: ``seconds`` of one network for an epoch of
-        `EPOCH_IMAGES`, scaled from the timed steps; its ratios to the plain and the DataLoader
-        loop, repeat by repeat (None without them); FLOP and bytes per second as fractions of the
-        machine's best rates (above 1, caches serve what memory could not); the largest relative
-        difference of its first losses from the reference.
+        What describes the case, and a row per loop: ``seconds`` of one network for an epoch of
+        `EPOCH_IMAGES`, scaled from the timed steps; ratios to the plain and the DataLoader loop,
+        repeat by repeat (None without them); FLOP and bytes per second as fractions of the
+        machine's best rates (above 1, caches serve what memory could not).
     """
-    per_epoch = {
-        each.name: [
-            seconds / each.num_networks / case.num_steps * case.epoch_steps
-            for seconds in each.seconds
+    epochs = {
+        row["name"]: [
+            seconds / row["num_networks"] / case.num_steps * case.epoch_steps
+            for seconds in row["passes"]
         ]
-        for each in timed
+        for row in timed
     }
 
-    def against(name: str, seconds: list[float]) -> Record | None:
-        if name not in per_epoch:
+    def against(name: str, own: list[float]) -> Record | None:
+        if name not in epochs:
             return None
-        return median_range([a / b for a, b in zip(seconds, per_epoch[name], strict=True)])
+        return median_range([a / b for a, b in zip(own, epochs[name], strict=True)])
 
     rows = []
-    for each in timed:
-        seconds = per_epoch[each.name]
-        per_step = median(seconds) / case.epoch_steps
+    for timed_row in timed:
+        own = epochs[timed_row["name"]]
+        per_step = median(own) / case.epoch_steps
         row = {
-            "name": each.name,
-            "num_networks": each.num_networks,
-            "seconds": median_range(seconds),
-            "against_plain": against(PLAIN, seconds),
-            "against_loader": against(LOADER, seconds),
+            "name": timed_row["name"],
+            "num_networks": timed_row["num_networks"],
+            "seconds": median_range(own),
+            "against_plain": against(PLAIN, own),
+            "against_loader": against(LOADER, own),
             "matmul_fraction": case.flops_per_step / per_step / machine["matmul_flops_per_second"],
             "bandwidth_fraction": case.bytes_per_step / per_step / machine["copy_bytes_per_second"],
-            "loss_difference": each.loss_difference,
+            "loss_difference": timed_row["loss_difference"],
         }
         rows.append(row)
     return {**case.describe(), "rows": rows}
