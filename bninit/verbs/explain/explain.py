@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bninit.arms import arm_labels, resolve_config
+from bninit.arms import Named, arm_labels, resolve_config
 from bninit.config import Config, Override, arm_id, leaf_values
 from bninit.errors import UserError
 from bninit.store.files import json_text
@@ -16,11 +16,7 @@ from bninit.verbs.explain.words import theory, verdict
 
 
 def explain(
-    configs: Config
-    | Mapping[str, object]
-    | str
-    | os.PathLike[str]
-    | Sequence[Config | Mapping[str, object] | str | os.PathLike[str]],
+    configs: Named | Sequence[Named],
     *,
     overrides: Sequence[str | Override] = (),
     seeds: Sequence[int] | None = None,
