@@ -213,7 +213,10 @@ class Search(Generic[ModelT]):
             if error["type"] == "missing" and field and field.examples:
                 self._made_up[path] = field.examples[0]
             else:
-                paths.add(path_in(self._source.value, path))
+                existing = path_in(self._source.value, path)
+                while existing in self._taken_out:  # a needed key is missing for that
+                    existing = existing[:-1]
+                paths.add(existing)
         self._taken_out |= paths - {()}
         has_changed = len(self._taken_out) + len(self._made_up) > before
         return has_changed and len(errors) <= _MAX_ERRORS

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bninit.config import config_from_dict, load_config
 from bninit.config.load import MAX_PROBLEMS, load_model
 from bninit.config.source import Place, from_values
 from bninit.config.yaml_source import parse_yaml
 from bninit.errors import ConfigError, Problem
-from bninit.fields import OneOf, Section, nearest
+from bninit.fields import Fault, OneOf, Section, nearest, refuse
 
 
 def problems_of(tmp_path: Path, text: str) -> list[Problem]:
@@ -99,6 +99,13 @@ class Study(Section):
     title: str = Field(examples=["x"])
     items: list[Item] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _lows_differ(self) -> "Study":
+        lows = [item.low for item in self.items]
+        twice = [index for index, low in enumerate(lows) if low in lows[:index]]
+        refuse([Fault(("items", index, "low"), "given twice") for index in twice], section="study")
+        return self
+
 
 def test_other_models_load_the_same_way() -> None:
     text = """\
@@ -108,6 +115,7 @@ items:
   - {kind: mean, lwo: 3}
   - 7
   - {kind: spread, low: -1}
+  - {kind: spread, low: 3}
 """
     with pytest.raises(ConfigError) as caught:
         load_model(Study, parse_yaml(text, place=Place("s.yaml")))
@@ -118,6 +126,8 @@ items:
         ("s.yaml:4", "items[2].lwo"),
         ("s.yaml:5", "items[3]"),
         ("s.yaml:6", "items[4].low"),
+        # Found when the others were taken out, and told with its own index.
+        ("s.yaml:7", "items[5].low"),
     ]
     assert "did you mean mean? allowed: mean, spread" in str(problems[1])
     study = load_model(Study, from_values({"title": "t", "items": [{"kind": "mean"}]}))
