@@ -62,17 +62,7 @@ class StackWorker:
     def begin(
         self, task: StackTask, arrays: DataArrays, *, device: str, num_threads: int
     ) -> Message:
-        """Begins a stack, and drops what was executing.
-
-        Args:
-            task: What to train.
-            arrays: Its data.
-            device: ``cpu`` or ``cuda``.
-            num_threads: Threads of a computation on the CPU.
-
-        Returns:
-            The first message.
-        """
+        """Begins a stack, and drops what was executing."""
         torch.set_num_threads(num_threads)
         self._stop.clear()
         on = torch.device("cpu" if device == "cpu" else "cuda:0")

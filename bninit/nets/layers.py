@@ -73,11 +73,7 @@ class Linear:
         return out
 
     def backward(self, dy: Tensor) -> Tensor:
-        """Fills the gradients of weight and bias; returns dL/dx, or ``dy`` when first.
-
-        Args:
-            dy: (replica, fan_out, batch).
-        """
+        """Fills the gradients of weight and bias; returns dL/dx, or ``dy`` when first."""
         x = self._x
         assert x is not None, "backward comes after a forward pass in training"
         multiply(dy, x.transpose(1, 2), out=self.weight.grad, precision=self._precision)

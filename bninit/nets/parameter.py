@@ -103,14 +103,7 @@ class Workspace:
         self._kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     def take(self, name: str, shape: tuple[int, ...], *, like: Tensor, keep: bool) -> Tensor:
-        """Returns an uninitialised contiguous tensor, the same one for the same name and shape.
-
-        Args:
-            name: Its use in the layer.
-            shape: Its shape.
-            like: Gives dtype and device.
-            keep: False for a fresh tensor that is not kept (outside training).
-        """
+        """Returns an uninitialised contiguous tensor, the same one for the same name and shape."""
         if not keep:
             return torch.empty(shape, dtype=like.dtype, device=like.device)
         key = (name, shape)

@@ -94,12 +94,6 @@ def _orthogonalize(raw: torch.Tensor) -> torch.Tensor:
 
     QR alone leaves the signs to the algorithm; making the diagonal of R positive makes the
     factor unique and its distribution uniform (Mezzadri 2007, arXiv:math-ph/0609050).
-
-    Args:
-        raw: Shape (fan_out, fan_in).
-
-    Returns:
-        Shape (fan_out, fan_in), with orthonormal rows where fan_out <= fan_in, else columns.
     """
     if raw.shape[0] < raw.shape[1]:
         return _orthogonalize(raw.T).T.contiguous()
@@ -127,23 +121,6 @@ def lsuv_scale(
     output may cannot be made up for by the weight: the rounds run out, and the weight is small.
 
     Departure from the paper: `gain`, for a standard deviation other than 1.
-
-    Args:
-        weights: Each (fan_out, fan_in), from the first layer to the output layer.
-        x: What the first layer reads, (batch, feature), of the weights' precision.
-        after: What lies between the layers, one fewer than there are weights: from the linear
-            output of a layer to the input of the next, both (batch, unit).
-        biases: Each (fan_out,) or None for a layer without; left out, there are none.
-        gain: The standard deviation to reach, above 0.
-        tolerance: How far the variance may be from its target, as a fraction of the target.
-        max_rounds: Largest number of times that one layer is scaled.
-
-    Returns:
-        New weights, each a positive multiple of the one given. The given ones are not changed.
-
-    Raises:
-        ValueError: The numbers of weights, biases and pieces between do not fit, or the gain is
-            not above 0.
     """
     if not 0 < gain < math.inf:
         raise ValueError(f"gain is {gain}, and must be finite and above 0")

@@ -103,12 +103,6 @@ def measure_along_gradient(
     All parameters move: weights, biases, gamma and beta. The gradient is that of the loss, without
     weight decay and momentum. A measurement takes the time of about
     1.3 (1 + len(lengths)) training steps.
-
-    Args:
-        network: The stack, at the weights before a step.
-        inputs: The step's mini-batches, (replica, feature, batch).
-        labels: Their class numbers, (replica, batch).
-        lengths: Step lengths above 0, rising.
     """
     scratch = network.select(range(network.num_replicas))
     starts = [parameter.value for parameter in network.parameters]

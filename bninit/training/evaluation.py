@@ -52,11 +52,6 @@ def collect_population_statistics(network: StackedMLP, x: Tensor, *, batch_size:
     Ioffe & Szegedy 2015, algorithm 2, lines 7 to 11 (arXiv:1502.03167): the mean of the batch
     means and of the unbiased batch variances. Mini-batches are consecutive examples; a rest
     smaller than a mini-batch is left out.
-
-    Args:
-        network: The stack.
-        x: (example, feature), at least one mini-batch of them.
-        batch_size: Examples in a mini-batch.
     """
     for norm in network.batch_norms:
         norm.collect(on=True)

@@ -33,10 +33,6 @@ def probed_steps(steps_per_doubling: int, *, num_steps: int) -> frozenset[int]:
 
     They are 2^(i / n), rounded, for n steps per doubling: 1, 2, 4, 8, ... for 1. They do not
     depend on the length of the training, but for ending with it.
-
-    Args:
-        steps_per_doubling: n; 0 for no steps.
-        num_steps: Steps of the whole training.
     """
     if steps_per_doubling == 0 or num_steps < 1:
         return frozenset()
@@ -49,10 +45,6 @@ def is_probed_epoch(epoch: int, *, num_epochs: int) -> bool:
 
     At 0 (before the training), at each up to `EVERY_EPOCH`, at the last one, and between at
     intervals that grow by 5 %: no more than 243 in the longest training that a config allows.
-
-    Args:
-        epoch: Finished epochs.
-        num_epochs: Of the whole training.
     """
     if epoch <= EVERY_EPOCH or epoch == num_epochs:
         return True
@@ -137,13 +129,7 @@ class Prober:
             self._load(states)
 
     def before_step(self, step: int, *, next_batch: Tensor, learning_rate: float) -> None:
-        """Takes probes within an epoch, when it is time.
-
-        Args:
-            step: Finished steps.
-            next_batch: The examples of the step to come, (replica, batch).
-            learning_rate: Of the step to come.
-        """
+        """Takes probes within an epoch, when it is time."""
         epoch, steps = divmod(step, self._steps_per_epoch)
         if not steps or step not in self._steps:
             return
@@ -156,24 +142,13 @@ class Prober:
     def at_epoch(
         self, epoch: int, *, next_batch: Callable[[], Tensor], learning_rate: float
     ) -> None:
-        """Takes probes before the training or at an epoch's end, when it is time.
-
-        Args:
-            epoch: Finished epochs.
-            next_batch: Gives the examples of the step to come, if they are asked for.
-            learning_rate: Of the step to come.
-        """
+        """Takes probes before the training or at an epoch's end, when it is time."""
         if is_probed_epoch(epoch, num_epochs=self._train.epochs):
             step = epoch * self._steps_per_epoch
             self._take(step, epoch, at_epoch=True, next_batch=next_batch, lr=learning_rate)
 
     def keep(self, network: StackedMLP, which: Sequence[int]) -> None:
-        """Goes on with some of the networks.
-
-        Args:
-            network: The new stack.
-            which: Their places in the former one, in order.
-        """
+        """Goes on with some of the networks."""
         states = [self.state(replica) for replica in which]
         self._network = network
         self._averages = RunningAverages(network, batch_size=self._train.batch_size)

@@ -56,15 +56,7 @@ class RunningAverages:
         return self._sums
 
     def statistics(self, *, num_steps: int) -> dict[str, list[RunningStatistics]]:
-        """The averages so far, those that the network keeps itself included.
-
-        Args:
-            num_steps: Finished training steps.
-
-        Returns:
-            For ``ema`` and ``cumulative`` one entry for each batch norm, in order. Before the
-            first step all are mean 0 and variance 1.
-        """
+        """The averages so far, those that the network keeps itself included."""
         found: dict[str, list[RunningStatistics]] = {}
         for kind in (EMA, CUMULATIVE) if self._norms else ():
             found[kind] = [self._one(norm, kind, num_steps) for norm in self._norms]

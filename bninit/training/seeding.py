@@ -32,12 +32,7 @@ def generator(seed: int, name: str) -> torch.Generator:
 
 
 def weight_stream(layer: int, family: str) -> str:
-    """Name the stream of a layer's weights.
-
-    Args:
-        layer: From 1; the output layer is the last (batch norm on the input is layer 0).
-        family: "normal" or "uniform".
-    """
+    """Name the stream of a layer's weights."""
     return f"weight/{layer}/{family}"
 
 
@@ -52,12 +47,7 @@ def batch_stream(epoch: int) -> str:
 
 
 def direction_stream(direction: int, layer: int) -> str:
-    """Name the stream of a layer's part of a random direction.
-
-    Args:
-        direction: From 1.
-        layer: A linear layer, from 1.
-    """
+    """Name the stream of a layer's part of a random direction."""
     return f"direction/{direction}/{layer}"
 
 

@@ -28,10 +28,6 @@ def per_network(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """Applies a function of (replica, ...) tensors to each network by itself; on CUDA to all.
 
     On the CPU a network's numbers then do not depend on the others of its stack.
-
-    Args:
-        function: From tensors whose first dimension is the replica to one such tensor.
-        tensors: Of the whole stack.
     """
     if tensors[0].is_cuda:
         return function(*tensors)

@@ -50,19 +50,7 @@ def train_step(
     *,
     lr: float | Tensor,
 ) -> Tensor:
-    """Gathers each network's mini-batch, and changes every network by one step.
-
-    Args:
-        network: The stack.
-        optimiser: Of its parameters.
-        x: The training set, (example, feature).
-        y: Its labels, (example,).
-        index: The examples of the step, (replica, batch).
-        lr: Learning rate; see `bninit.training.optimisers.Optimiser.step`.
-
-    Returns:
-        The mean loss of each network over its mini-batch, before the step, in nats, (replica,).
-    """
+    """Gathers each network's mini-batch, and changes every network by one step."""
     inputs, labels = gather(x, y, index)
     logits = network.forward(inputs, training=True)
     loss, dlogits = cross_entropy(logits, labels)

@@ -90,15 +90,6 @@ def test_the_bits_are_those_of_a_product_alone(
             assert torch.equal(one, expected)
 
 
-def test_one_input_for_all_networks_gives_the_same_bits_too() -> None:
-    weights = matrices(5, 100, 784, dtype=torch.float32)
-    x = matrices(1, 784, 60, transposed=True, dtype=torch.float32)[0]
-    found = multiply(weights, x.expand(5, -1, -1), out=torch.empty(5, 100, 60))
-    for one, weight in zip(found, weights, strict=True):
-        alone = multiply(weight[None], x[None].clone(), out=torch.empty(1, 100, 60))
-        assert torch.equal(one, alone[0])
-
-
 @pytest.mark.parametrize("size", [2, 6, 10, 40])
 def test_a_library_with_other_bits_in_batches_is_found_out(
     size: int, monkeypatch: pytest.MonkeyPatch

@@ -74,18 +74,6 @@ def test_lsuv_sees_the_batch_norm_around_it(placement: str, gain: float) -> None
             assert x.var(correction=0).item() == pytest.approx(gain**2, rel=0.021)
 
 
-def test_a_stack_holds_the_starts_in_order() -> None:
-    architecture = shape(widths=(6, 9, 10), placement="pre")
-    starts = [draw(architecture, initial(), seed=seed) for seed in (3, 1, 2)]
-    network = stack(architecture, starts, device=torch.device("cpu"))
-    assert network.num_replicas == 3
-    for replica, start in enumerate(starts):
-        assert torch.equal(network.state(replica)["0.weight"], start.weights[0])
-        assert torch.equal(network.state(replica)["3.weight"], start.weights[1])
-        assert (network.state(replica)["1.weight"] == 1).all()
-        assert not network.state(replica)["1.bias"].any()
-
-
 def rates(network: StackedMLP, x: torch.Tensor) -> tuple[float, float]:
     """Mean factor per hidden layer, of the mean square forwards and of the gradient's backwards.
 

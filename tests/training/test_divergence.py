@@ -80,19 +80,6 @@ def test_the_step_is_the_one_of_a_plain_loop(data: Data, tell: Tell) -> None:
             assert told.final is None
 
 
-def test_without_batch_norm_the_neighbours_keep_their_bits(data: Data, tell: Tell) -> None:
-    told = tell(LINEAR, LINEAR_PLANS, data)
-    for place in (1, 3):
-        (alone,) = tell(LINEAR, [LINEAR_PLANS[place]], data)
-        assert told[place].bits == alone.bits
-
-
-def test_when_all_have_diverged_the_training_ends(data: Data, tell: Tell) -> None:
-    told = tell(LINEAR, [LINEAR_PLANS[0], LINEAR_PLANS[2]], data)
-    assert [len(one.epochs) for one in told] == [2, 3]
-    assert [one.final for one in told] == [None, None]
-
-
 def test_one_that_left_is_in_no_later_record(data: Data) -> None:
     records = list(train_stack(LINEAR, LINEAR_PLANS, data))
     present = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -144,17 +143,6 @@ def test_epoch_0_is_the_untrained_network(settings: StackPlan, data: Data) -> No
         assert one.step_losses.size == 0
 
 
-def test_untrained_and_with_near_zero_logits_the_loss_is_ln_10(
-    settings: StackPlan, data: Data
-) -> None:
-    small = initial("normal", std=0.01)
-    for scheme in (small, initial("zeros")):
-        plans = [ReplicaPlan(seed=0, init=scheme)]
-        first = next(iter(train_stack(settings, plans, data)))
-        assert isinstance(first, EpochRecord)
-        assert first.replicas[0].metrics.val_loss == pytest.approx(math.log(10), abs=1e-3)
-
-
 def test_all_zeros_train_the_last_bias_alone(settings: StackPlan, data: Data) -> None:
     plans = [ReplicaPlan(seed=0, init=initial("zeros"))]
     *_, last = (r for r in train_stack(settings, plans, data) if isinstance(r, EpochRecord))
@@ -170,13 +158,6 @@ def test_seconds_are_each_networks_share_and_add_up(settings: StackPlan, data: D
             for one in record.replicas:
                 assert one.metrics.seconds == pytest.approx(spent)
     assert spent > 0
-
-
-def test_the_same_training_twice_is_the_same_to_the_bit(
-    settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan], tell: Tell
-) -> None:
-    first, second = (tell(settings, mixed_plans, data) for _ in range(2))
-    assert [one.bits for one in first] == [one.bits for one in second]
 
 
 def test_running_statistics_do_not_touch_the_training(
@@ -196,13 +177,6 @@ def test_a_checkpoint_is_a_copy(settings: StackPlan, data: Data) -> None:
     list(training)
     for name, value in kept.items():
         assert torch.equal(checkpoint.network[name], value)
-
-
-def test_the_data_are_left_as_they_are(settings: StackPlan, make_data: MakeData) -> None:
-    data = make_data()
-    list(train_stack(settings, PLANS, data))
-    for field in ("train_x", "train_y", "val_x", "test_x"):
-        assert torch.equal(getattr(data, field), getattr(make_data(), field))
 
 
 def test_training_learns(settings: StackPlan, data: Data) -> None:
