@@ -44,7 +44,7 @@ def test_the_step_is_finished_and_kept(
     # After config and environment of both, the fifth to seventh are the files of one network.
     said = cut(warm, folder, signum=signum, at=7, what="replacement")
     assert set(places(runs).values()) == {Place(recorded=2, kept=2)}
-    assert "saved" not in said, "between two epochs all is kept as it is"
+    assert "saved after" not in said, "between two epochs all is kept as it is"
     assert warm.run(*COMMANDS["train"], cwd=folder).returncode == 0
     assert results(runs) == undisturbed("train")
     assert {tuple(told) for told in resumptions(runs).values()} == {((1, 3), (1, 4), (2, 0))}
@@ -58,7 +58,7 @@ def test_twice_it_leaves_at_once_and_nothing_is_half_written(
     runs = folder / "runs"
     with Reader(runs) as reader:
         said = cut(warm, folder, signum=signum, at=15 + 3, times=2, what="step")
-        assert "saved" not in said
+        assert "saved after" not in said
         assert set(places(runs).values()) == {Place(recorded=1, kept=1)}
         # While the metrics of the second network are replaced: it goes back an epoch, alone.
         cut(warm, folder, signum=signum, at=9, times=2, what="replacement")
