@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bninit.show import words as text
+from bninit.show import words
 from bninit.stats import EpochSpread, spread_of_epoch
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _MOST_STACKS = 4
 class TrainingProgress:
     """Shows the trainings of stacks, one or several at a time, on standard error.
 
-    A context manager, and a watcher for `bninit.engines`. On a terminal the display is renewed
+    A `bninit.engines.interface.Progress`. On a terminal the display is renewed
     while stacks train, and each leaves one line behind when it is done. Into files, pipes and logs,
     and on terminals that cannot move the cursor, it writes a line for each epoch.
 
@@ -56,17 +55,6 @@ class TrainingProgress:
         self._clock = clock
         self._states: dict[int, _State] = {}
         self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(
         self,
@@ -98,10 +86,10 @@ class TrainingProgress:
             steps_per_epoch=steps_per_epoch,
             began=now,
             at=now,
-            finished=float(first_epoch),
+            finished=first_epoch,
         )
         if first_epoch:
-            self.note(f"{state.label}: goes on after epoch {first_epoch}")
+            self.note(f"{state.label}: resumes after epoch {first_epoch}")
         if self._is_live and self._live is None:
             self._live = Live(
                 _Display(lambda: list(self._states.values()), self._clock),
@@ -111,18 +99,6 @@ class TrainingProgress:
                 redirect_stdout=False,
             )
             self._live.start(refresh=True)
-
-    def step(self, fraction: float, *, stack: int = 0) -> None:
-        """Within an epoch.
-
-        Args:
-            fraction: How much of the epoch is done, in [0, 1].
-            stack: The stack's number.
-        """
-        state = self._states.get(stack)
-        if state is not None:
-            epoch = int(state.finished) if fraction < 1 else state.finished
-            self._states[stack] = replace(state, finished=epoch + fraction, at=self._clock())
 
     def epoch(self, record: EpochRecord, *, stack: int = 0) -> None:
         """An epoch of a stack is on record.
@@ -139,7 +115,7 @@ class TrainingProgress:
             state,
             seen=seen,
             num_diverged=state.num_diverged + seen.num_diverged,
-            finished=float(seen.epoch),
+            finished=seen.epoch,
             at=now,
             # What happens before the first record is not an epoch's time.
             began=now if state.seen is None and seen.epoch == 0 else state.began,
@@ -168,11 +144,8 @@ class TrainingProgress:
             self.end(stack=stack)
 
     def _print(self, line: str) -> None:
-        plain = Text(line)
-        if self._is_live:
-            self._console.print(plain, overflow="fold")
-        else:
-            self._console.print(plain, soft_wrap=True)
+        overflow: OverflowMethod | None = "fold" if self._is_live else None
+        self._console.print(Text(line), overflow=overflow, soft_wrap=not self._is_live)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +160,7 @@ class _State:
     steps_per_epoch: int
     began: float
     at: float
-    finished: float
+    finished: int
     num_diverged: int = 0
     seen: EpochSpread | None = None
 
@@ -202,14 +175,14 @@ class _State:
     @property
     def count(self) -> str:
         """``3/10``."""
-        return f"{int(self.finished)}/{self.num_epochs}"
+        return f"{self.finished}/{self.num_epochs}"
 
     @property
     def diverged(self) -> str:
         """How many diverged, or nothing."""
         if not self.num_diverged:
             return ""
-        return f"{text.of(self.num_diverged, self.num_replicas)} diverged"
+        return f"{words.of(self.num_diverged, self.num_replicas)} diverged"
 
     def speed(self, seen: EpochSpread) -> str:
         """Networks times steps per second, or nothing before training."""
@@ -217,7 +190,7 @@ class _State:
             return ""
         rate = self.steps_per_epoch / seen.stack_seconds
         shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        return f"{text.plural(seen.num_replicas, 'network')} x {shown} steps/s"
+        return f"{words.plural(seen.num_replicas, 'network')} x {shown} steps/s"
 
     def line(self) -> str:
         """The last epoch in one line."""
@@ -227,14 +200,14 @@ class _State:
             return head
         parts = [head]
         if seen.val_accuracy is not None and seen.train_loss is not None:
-            parts.append(f"train loss {text.loss(seen.train_loss.mean)}")
-            parts.append(f"val loss {text.loss(seen.val_loss.mean if seen.val_loss else None)}")
+            parts.append(f"train loss {words.loss(seen.train_loss.mean)}")
+            parts.append(f"val loss {words.loss(seen.val_loss.mean if seen.val_loss else None)}")
             n = seen.val_accuracy.n
-            num = "" if self.num_replicas == 1 else text.plural(n, self.noun)
-            parts.append(f"val accuracy {text.percent_with_range(seen.val_accuracy, extra=num)}")
+            num = "" if self.num_replicas == 1 else words.plural(n, self.noun)
+            parts.append(f"val accuracy {words.percent_with_range(seen.val_accuracy, extra=num)}")
         if self.diverged:
             parts.append(self.diverged)
-        parts.append(text.seconds(seen.stack_seconds) if seen.epoch else "before training")
+        parts.append(words.seconds(seen.stack_seconds) if seen.epoch else "before training")
         return "  ".join(parts)
 
 
@@ -251,11 +224,11 @@ class _Display:
         for state in states[:_MOST_STACKS]:
             yield from self._stack(state, width=options.max_width)
         if len(states) > _MOST_STACKS:
-            yield Text(f"and {text.plural(len(states) - _MOST_STACKS, 'more stack')}")
+            yield Text(f"and {words.plural(len(states) - _MOST_STACKS, 'more stack')}")
 
     def _stack(self, state: _State, *, width: int) -> RenderResult:
         left = state.seconds_left(self._clock())
-        time_left = "time left: not known yet" if left is None else f"{text.seconds(left)} left"
+        time_left = "estimating time left" if left is None else f"{words.seconds(left)} left"
         done = state.finished - state.first_epoch
         bar = ProgressBar(total=state.num_epochs - state.first_epoch, completed=done)
         row = Table.grid(padding=(0, 1), expand=True)
@@ -274,7 +247,7 @@ class _Display:
             yield Text(state.label, style="bold", no_wrap=True, overflow="ellipsis")
             yield row
             yield Text(time_left)
-        for line in text.flow(_figures(state), width=width):
+        for line in words.flow(_figures(state), width=width):
             yield Text(line)
         if state.diverged:
             yield Text(state.diverged, style="yellow")
@@ -283,12 +256,12 @@ class _Display:
 def _figures(state: _State) -> list[str]:
     seen = state.seen
     if seen is None:
-        return [f"{text.plural(state.num_replicas, 'network')}, before training"]
+        return [f"{words.plural(state.num_replicas, 'network')}, before training"]
     figures = []
     if seen.batch_loss is not None:
-        figures.append(f"batch loss {text.loss_with_range(seen.batch_loss)}")
+        figures.append(f"batch loss {words.loss_with_range(seen.batch_loss)}")
     if seen.val_accuracy is not None:
-        figures.append(f"val accuracy {text.percent_with_range(seen.val_accuracy)}")
+        figures.append(f"val accuracy {words.percent_with_range(seen.val_accuracy)}")
     return [*figures, state.speed(seen)]
 
 

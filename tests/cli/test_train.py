@@ -155,6 +155,6 @@ def test_of_two_processes_on_one_run_the_second_waits_and_takes_over(trained: Pa
             wait_for("waiting for 3 networks that another process is training", second)
             assert first.poll() is None, "the first goes on"
             first.kill()
-            wait_for("goes on after epoch", second)
+            wait_for("resumes after epoch", second)
             wait_for("epoch", second)
             second.kill()

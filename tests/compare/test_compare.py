@@ -330,14 +330,6 @@ def test_targets_are_those_of_the_arms_or_asked_for(keep_run: Any, tmp_path: Pat
     asked = compare(["a", "b"], runs_dir=runs_dir, targets=[0.7, 0.55])
     assert asked.targets == (0.55, 0.7)
     assert [at.num_reached for at in asked.arms[0].targets] == [1, 0]
-    with pytest.raises(UserError, match=r"invalid target: 97\n.*write 0\.97"):
-        compare(["a", "b"], runs_dir=runs_dir, targets=[97.0])
-
-
-def test_one_arm_is_no_comparison(keep_run: Any, tmp_path: Path) -> None:
-    keep_run("a", [0.1, 0.6])
-    with pytest.raises(UserError, match="a is one arm"):
-        compare(["a"], runs_dir=tmp_path / "runs")
 
 
 def test_what_is_kept_is_whole(
@@ -375,9 +367,6 @@ def test_what_is_kept_is_whole(
 
 
 def test_names_stay_in_their_folder(keep_run: Any, tmp_path: Path) -> None:
-    for name in ("../x", "a/b", "", ".", "-x", "x" * 65):
-        with pytest.raises(UserError, match="cannot name a folder"):
-            check_name(name)
     names = [f"an-arm-of-a-study-with-a-long-name-{i}" for i in range(3)]
     for i, name in enumerate(names):
         keep_run(name, [0.1, 0.6], overrides=[f"optim.lr=0.{i + 1}"])

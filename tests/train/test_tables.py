@@ -144,12 +144,3 @@ def test_everything_is_there_at_any_width(width: int, name: str) -> None:
     assert name in "".join(text.split())
     for said in ("98.30 %", "SD 0.28", "2 of 3", "1 of 3", "95 %", "2 of 3 in 10 epochs", "1,720"):
         assert said in one_line(text)
-
-
-def test_it_is_ascii_where_nothing_else_can_be_written() -> None:
-    raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding="ascii")
-    runs = [run(0, 0.98, t95=1), run(1, 0.97, t95=None), run(2, None, t95=None)]
-    Console(file=file, width=80).print(final_table(summarise_arms(runs)))
-    file.flush()
-    assert b"97.50 % (SD 0.71, 2 of 3 seeds)" in raw.getvalue()
