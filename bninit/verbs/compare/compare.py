@@ -18,17 +18,11 @@ from bninit.arms import (
     Named,
     TargetSummary,
     column_of,
-    confounders,
-    data_limits,
     epochs_of,
     find_baseline,
     labels_of,
-    machines_of,
-    pairing_limits,
     resolve_arms,
     runs_frame,
-    timing_limits,
-    varied_settings,
 )
 from bninit.config import Config, Override
 from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
@@ -38,6 +32,14 @@ from bninit.show import words
 from bninit.stats import Estimate, Floats, compare_to_baseline, paired_differences, spread
 from bninit.store import Run, run_folder
 from bninit.store.output import joined_name, keep_findings
+from bninit.verbs.compare.confounders import (
+    confounders,
+    data_limits,
+    machines_of,
+    pairing_limits,
+    timing_limits,
+    varied_settings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

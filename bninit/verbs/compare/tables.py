@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bninit.arms import TIMES, ArmSummary, setting_text, short_names
+from bninit.arms import TIMES, ArmSummary
 from bninit.config import Config
 from bninit.metrics import METRICS, Metric
 from bninit.show import words
@@ -18,6 +18,7 @@ from bninit.show.tables import Cell, Column, Table, plain_cell, remarks, stacked
 from bninit.stats import Spread
 from bninit.store.files import json_text
 from bninit.verbs.compare.compare import FIGURES, Comparison, Difference
+from bninit.verbs.compare.confounders import setting_text, short_names
 
 REPORT_VERSION = 1
 """Of ``comparison.json``; raised when the meaning of a key changes."""
