@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from bninit.nets.norm import CUMULATIVE, EMA, POPULATION, BatchNorm
+from bninit.nets.norm import CUMULATIVE, EMA, NORMS, POPULATION, BatchNorm
 from bninit.nets.settings import NormSettings
+from bninit.theory.layers import NORM_THEORIES
 
 NUM_REPLICAS, NUM_FEATURES, BATCH = 3, 5, 7
 
@@ -37,6 +38,11 @@ def randomise(norm: BatchNorm) -> None:
     for seed, parameter in enumerate(norm.parameters):
         generator = torch.Generator().manual_seed(seed)
         parameter.value.normal_(generator=generator)
+
+
+def test_every_kind_of_norm_has_its_theory_and_the_settings_name_one() -> None:
+    assert set(NORMS) == set(NORM_THEORIES)
+    assert NormSettings.kind in NORMS
 
 
 def test_training_is_the_formula() -> None:

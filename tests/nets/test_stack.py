@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 import torch
 from shapes import shape
+from torch import nn
 from torch.nn import functional as F
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.layers import cross_entropy
-from bninit.nets.reference import build_sequential
+from bninit.nets.reference import build_sequential, load_sequential
 from bninit.nets.stack import StackedMLP
 
 BuildStack = Callable[..., StackedMLP]
@@ -104,22 +105,6 @@ def test_a_bias_before_batch_norm_is_dropped_and_no_other() -> None:
     assert not any(shape(widths=WIDTHS, bias=False).has_bias(layer) for layer in (1, 2, 3))
 
 
-@pytest.mark.parametrize(
-    ("placement", "expected"),
-    [
-        ("none", "L A L A L"),
-        ("pre", "L N A L N A L"),
-        ("post", "L A N L A N L"),
-    ],
-)
-def test_the_order_of_the_layers(placement: str, expected: str) -> None:
-    letters = {"linear": "L", "norm": "N", "activation": "A"}
-    for input_norm in (False, True):
-        architecture = shape(widths=WIDTHS, placement=placement, input_norm=input_norm)
-        found = " ".join(letters[kind] for kind, _ in architecture.kinds())
-        assert found == ("N " if input_norm else "") + expected
-
-
 def test_the_networks_are_the_given_ones_in_order(build_stack: BuildStack) -> None:
     architecture = shape(widths=WIDTHS, placement="pre", input_norm=True)
     network = build_stack(architecture, seeds=(0, 1, 2, 3))
@@ -195,3 +180,46 @@ def test_evaluation_between_forward_and_backward_is_harmless(build_stack: BuildS
         found.append([parameter.grad.clone() for parameter in network.parameters])
     for a, b in zip(*found, strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+@pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loaded_state_gives_the_outputs_of_the_stack(
+    placement: str, running: str, dtype: torch.dtype, build_stack: BuildStack
+) -> None:
+    architecture = shape(
+        widths=(6, 9, 7, 10), placement=placement, running=running, input_norm=True, eps=0.1
+    )
+    network = build_stack(architecture, dtype=dtype)
+    x = torch.randn(11, 6, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    logits = network.forward(x.T.expand(3, -1, -1), training=False)
+    for i in range(3):
+        loaded = load_sequential(architecture, network.state(i), dtype=dtype)
+        assert not loaded.training
+        torch.testing.assert_close(loaded(x).detach(), logits[i].T)
+
+
+def test_the_modules_are_plain_ones_with_the_names_of_the_stack(build_stack: BuildStack) -> None:
+    architecture = shape(
+        widths=(6, 9, 10), placement="pre", input_norm=True, affine=False, eps=0.2, momentum=0.3
+    )
+    plain = build_sequential(architecture)
+    assert [type(module) for module in plain] == [
+        nn.BatchNorm1d,
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+    ]
+    assert plain[1].bias is None
+    assert plain[2].eps == 0.2
+    assert plain[2].momentum == 0.3
+    assert not plain[2].affine
+    assert set(plain.state_dict()) == set(build_stack(architecture).state(0))
+
+
+def test_a_state_of_another_shape_is_refused(build_stack: BuildStack) -> None:
+    state = build_stack(shape(widths=(6, 9, 10))).state(0)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        load_sequential(shape(widths=(6, 8, 10)), state)
