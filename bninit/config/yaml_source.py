@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path as FilePath
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
@@ -52,6 +52,10 @@ def plain_scalar(text: str) -> Plain:
 _TAG_HINT = "leave it out; quotes make text of anything, and no objects are made"
 
 
+_Problems: TypeAlias = dict[tuple[yaml.Node, str], tuple[Place, Problem]]
+"""Faults that do not stop the reading, by node and text, as aliases repeat nodes."""
+
+
 class _Alias(yaml.Node):
     """Stands where an alias is written; its value is the anchored node."""
 
@@ -64,21 +68,21 @@ class _Reader(yaml.SafeLoader):
     Args:
         text: The document.
         place: What the text came from.
+        problems: Takes the faults that do not stop the reading.
 
     Attributes:
         keys: The place of the key (or list item) at each path.
         values: The place of the value at each path.
-        problems: Faults that do not stop the reading, with their places.
         unread: The paths whose values could not be read for that.
     """
 
-    def __init__(self, text: str, place: Place) -> None:
+    def __init__(self, text: str, place: Place, problems: _Problems) -> None:
         super().__init__(text)
         self._place = place
         self._path: list[str | int] = []
         self._num_nodes = 0
         self._anchored: dict[str, yaml.Node] = {}
-        self._problems: dict[tuple[yaml.Node, str], tuple[Place, Problem]] = {}
+        self._problems = problems
         self.keys: dict[Path, Place] = {}
         self.values: dict[Path, Place] = {}
         self.unread: set[Path] = set()
@@ -104,18 +108,19 @@ class _Reader(yaml.SafeLoader):
         place, path = self._place_of(event), tuple(self._path)
         if is_key and not isinstance(event, yaml.ScalarEvent):
             kind = "an alias" if isinstance(event, yaml.AliasEvent) else "a list or mapping"
-            _stop(place, path, f"{kind} cannot be a key")
+            self._stop(place, path, f"{kind} cannot be a key")
         self._count(place, path, is_holder=isinstance(event, yaml.CollectionStartEvent))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchored:
                 what = f"nothing is anchored as {shown_value(event.anchor)} before"
-                _stop(place, path, what, "quote text that starts with *")
+                self._stop(place, path, what, "quote text that starts with *")
             start: Any = self.get_event().start_mark  # type: ignore[no-untyped-call]
             node: Any = _Alias("", self._anchored[event.anchor], start, start)
         else:
             self.anchors.clear()  # for an anchor may be given again
             node = super().compose_node(parent, index)
             node.tag = event.tag or ""
+            self._check(node, path)
             if event.anchor:
                 self._anchored[event.anchor] = node
         if index is not None:
@@ -130,7 +135,6 @@ class _Reader(yaml.SafeLoader):
         if isinstance(node, _Alias):
             return self._build(node.value, path, alias=place)
         self._count(place, path, is_holder=isinstance(node, yaml.CollectionNode))
-        self._check(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, i), alias=alias) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
@@ -142,7 +146,6 @@ class _Reader(yaml.SafeLoader):
                 return None
         values: dict[str, Plain] = {}
         for key_node, value_node in node.value:
-            self._check(key_node, path)
             below = (*path, key_node.value)
             if key_node.value not in values:
                 self.keys[below] = alias or self._place_of(key_node)
@@ -175,23 +178,22 @@ class _Reader(yaml.SafeLoader):
             self.unread.add(path)
         place = self._place_of(node)
         problem = Problem(str(place), dotted(path), what, hint)
-        self._problems.setdefault((node, what), (place, problem))  # aliases repeat the node
+        self._problems.setdefault((node, what), (place, problem))
 
     def _count(self, place: Place, path: Path, *, is_holder: bool) -> None:
         self._num_nodes += 1
         if self._num_nodes > MAX_NODES:
             what = f"more than {MAX_NODES} values, those that aliases repeat included"
-            _stop(place, path, what)
+            self._stop(place, path, what)
         if is_holder and len(path) >= MAX_DEPTH:
-            _stop(place, path, f"values are nested deeper than {MAX_DEPTH}")
+            self._stop(place, path, f"values are nested deeper than {MAX_DEPTH}")
+
+    def _stop(self, place: Place, path: Path, what: str, hint: str | None = None) -> NoReturn:
+        raise _error(self._problems, Problem(str(place), dotted(path), what, hint))
 
     def _place_of(self, at: yaml.Event | yaml.Node) -> Place:
         mark: Any = at.start_mark
         return _place_in(self._place, line=mark.line, column=mark.column)
-
-
-def _stop(place: Place, path: Path, what: str, hint: str | None = None) -> NoReturn:
-    raise ConfigError([Problem(str(place), dotted(path), what, hint)])
 
 
 def _place_in(place: Place, *, line: int, column: int = 0) -> Place:
@@ -213,17 +215,22 @@ def parse_yaml(text: str, *, place: Place) -> Source:
     Raises:
         ConfigError: The text is not YAML, holds several documents, or unfolds to too much.
     """
+    problems: _Problems = {}
     try:
-        return _Reader(text, place).source()
+        return _Reader(text, place, problems).source()
     except yaml.reader.ReaderError as error:
         where = _place_in(place, line=text.count("\n", 0, error.position))
         what = f"the character {shown_value(text[error.position])} cannot stand in YAML"
-        raise ConfigError([Problem(str(where), "", what)]) from None
+        raise _error(problems, Problem(str(where), "", what)) from None
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([_syntax_problem(error, text, place)]) from None
+        raise _error(problems, _syntax_problem(error, text, place)) from None
     except (ValueError, OverflowError) as error:
         # A \U escape beyond Unicode, or a %YAML directive with endless digits.
-        raise ConfigError([Problem(str(place), "", f"this is not YAML: {error}")]) from None
+        raise _error(problems, Problem(str(place), "", f"this is not YAML: {error}")) from None
+
+
+def _error(problems: _Problems, last: Problem) -> ConfigError:
+    return ConfigError([*(problem for _, problem in problems.values()), last])
 
 
 _SYNTAX_HINTS = (

@@ -114,8 +114,16 @@ def test_tags_are_refused_and_their_values_not_judged(tag: str) -> None:
     [(_, problem)] = source.problems
     assert (problem.where, problem.key) == ("a.yaml:1", "a")
     assert shown_value(tag.replace("!!", "tag:yaml.org,2002:")) in problem.what
-    assert source.unread == {("a",), ("b",)}
+    assert source.unread == {("a",)}
     assert source.value == {"a": ["y"], "b": ["y"], "c": 1}
+
+
+def test_faults_before_the_one_that_stops_are_told_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse('a: !t 1\nb: "\\ud800"\nc: d: e\n')
+    assert [problem.where for problem in caught.value.problems] == [
+        *("a.yaml:1", "a.yaml:2", "a.yaml:3")
+    ]
 
 
 def test_aliases_are_copies_and_anchors_may_move() -> None:
