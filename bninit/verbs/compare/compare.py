@@ -29,7 +29,7 @@ from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progr
 from bninit.errors import UserError
 from bninit.metrics import METRICS, Metric, horizon_of
 from bninit.show import words
-from bninit.stats import Estimate, Floats, compare_to_baseline, paired_differences, spread
+from bninit.stats import Estimate, Floats, compare_to_baseline, median, paired_differences, spread
 from bninit.store import Run, run_folder
 from bninit.store.output import joined_name, keep_findings
 from bninit.verbs.compare.confounders import (
@@ -210,7 +210,7 @@ def compare_arms(
                 num_diverged=int(table["diverged"].sum()),
                 num_parameters=int(table["num_parameters"].iloc[0]),
                 figures={name: spread(table[name].tolist()) for name in FIGURES},
-                median_seconds_per_epoch=None,
+                median_seconds_per_epoch=median(table["seconds_per_epoch"].tolist()),
                 targets=tuple(_at_target(arm, table, target) for target in targets),
             )
             for place, (arm, label, table) in enumerate(zip(arms, labels, tables, strict=True))

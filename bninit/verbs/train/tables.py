@@ -156,7 +156,8 @@ def print_plan(config: Config, *, runs_dir: Path, console: Console | None = None
         steps.append(
             f"  {data.num_train:,} = {whole} x {train.batch_size} + {rest}: the {rest} are {done}"
         )
-    places = [f"{words.plural(len(train.seeds), 'network')}, one for each seed, written to"]
+    networks = words.plural(len(train.seeds), "network")
+    places = [f"{networks}, one for each seed, would be written to"]
     places += [f"  {run_folder(runs_dir, config, seed)}" for seed in train.seeds[:5]]
     if len(train.seeds) > 5:
         places.append(f"  and {len(train.seeds) - 5} more")
