@@ -30,10 +30,10 @@ from bninit.engines.plan import (
     resolve_device,
     stack_plan,
 )
-from bninit.nets.products import forget_use, routes
+from bninit.nets.products import forget_use, product_kernels
 from bninit.store.environment import machine
 from bninit.training.loop import never, train_stack
-from bninit.training.steps import ways
+from bninit.training.steps import launch_mode
 
 _NO_MEMORY = (
     "can't allocate memory",
@@ -55,7 +55,7 @@ def execute(
         yield Began(machine=machine(str(device)), data_checksum=loaded.checksum)
         plan = stack_plan(task.config, device=device)
         for record in train_stack(plan, task.replicas, loaded, stop=stop):
-            yield Recorded(record=record, products=routes() | ways())
+            yield Recorded(record=record, products=product_kernels() | launch_mode())
     except Exception as error:
         failed = Failed(error=error, out_of_memory=is_out_of_memory(error))
     else:

@@ -33,7 +33,7 @@ _LARGE = 200_000_000
 """Multiplications from which on a product is a call of its own without a trial."""
 
 _Key = tuple[int, tuple[int, int], bool, tuple[int, int], bool, torch.dtype, int]
-_routes: dict[_Key, str] = {}
+_kernels: dict[_Key, str] = {}
 _used: dict[_Key, str] = {}
 
 
@@ -56,7 +56,7 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, precision: str = FULL) -> Ten
         a, b = a.bfloat16().float(), b.bfloat16().float()
     elif precision == TF32:
         raise ValueError("tf32 products need a CUDA device")
-    if route(a, b) == BATCHED:
+    if kernel_of(a, b) == BATCHED:
         return torch.bmm(a, b, out=out)
     if a.size(0) == 1:
         return out.copy_(_alone(a, b))
@@ -91,7 +91,7 @@ def _multiply_on_cuda(a: Tensor, b: Tensor, *, out: Tensor, precision: str) -> T
         settings.fp32_precision = before
 
 
-def route(a: Tensor, b: Tensor) -> str:
+def kernel_of(a: Tensor, b: Tensor) -> str:
     """How products of these shapes are computed on this machine: ``batched`` or ``each``.
 
     Args:
@@ -99,20 +99,20 @@ def route(a: Tensor, b: Tensor) -> str:
         b: (replica, k, n).
     """
     key = _key(a, b)
-    found = _routes.get(key)
+    found = _kernels.get(key)
     if found is None:
-        found = _routes[key] = _probe(key)
+        found = _kernels[key] = _probe(key)
     _used[key] = found
     return found
 
 
 def forget_use() -> None:
-    """Lets `routes` tell what is used from now on; what was found out is not forgotten."""
+    """Lets `product_kernels` tell what is used from now on; what was found out is not forgotten."""
     _used.clear()
 
 
-def routes() -> dict[str, str]:
-    """The routes used in this process since `forget_use`, by a readable name of the shapes."""
+def product_kernels() -> dict[str, str]:
+    """The kernels used in this process since `forget_use`, by a readable name of the shapes."""
     return {
         f"{size} of {m}x{k}{'T' if a_transposed else ''} @ {k}x{n}{'T' if b_transposed else ''}"
         f" {str(dtype).removeprefix('torch.')}": chosen

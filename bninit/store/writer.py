@@ -382,7 +382,7 @@ class RunWriter:
             final: Its figures on the whole training set and the test set; None if it diverged.
             diverged_step: The first step whose loss was not finite; None if all were finite.
             products: How matrix products were computed, for ``environment.json``; see
-                `bninit.nets.products.routes`.
+                `bninit.nets.products.product_kernels`.
             layers: All probe readings, which are kept if the config requests them.
 
         Raises:

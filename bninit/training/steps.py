@@ -75,12 +75,12 @@ def gather(x: Tensor, y: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 CAPTURED = "captured as a CUDA graph"
 PLAIN = "called one by one"
 
-_ways: dict[str, str] = {}
+_launch_mode: dict[str, str] = {}
 
 
-def ways() -> dict[str, str]:
+def launch_mode() -> dict[str, str]:
     """How the operations of the last stack's steps were issued in this process, if any were."""
-    return dict(_ways)
+    return dict(_launch_mode)
 
 
 class Steps:
@@ -131,7 +131,7 @@ class Steps:
         self._lr: float | Tensor = torch.zeros((), device=device) if x.is_cuda else 0.0
         self._first = self._done = 0
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}
-        _ways["steps"] = PLAIN
+        _launch_mode["steps"] = PLAIN
         if x.is_cuda and capture:
             self._capture()
 
@@ -191,7 +191,7 @@ class Steps:
             except RuntimeError as error:
                 self._graphs.clear()
                 torch.cuda.synchronize(self._x.device)
-                _ways["steps"] = f"{PLAIN}: capturing failed: {error}"
+                _launch_mode["steps"] = f"{PLAIN}: capturing failed: {error}"
                 return
             self._graphs[is_rest] = graph
-        _ways["steps"] = CAPTURED
+        _launch_mode["steps"] = CAPTURED

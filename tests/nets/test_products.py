@@ -15,9 +15,9 @@ from bninit.nets.products import (
     FULL,
     TF32,
     forget_use,
+    kernel_of,
     multiply,
-    route,
-    routes,
+    product_kernels,
 )
 
 TRANSPOSED = list(itertools.product((False, True), repeat=2))
@@ -25,7 +25,7 @@ TRANSPOSED = list(itertools.product((False, True), repeat=2))
 
 @pytest.fixture(autouse=True)
 def _nothing_tried_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_routes", {})
+    monkeypatch.setattr(products, "_kernels", {})
     monkeypatch.setattr(products, "_used", {})
 
 
@@ -63,7 +63,7 @@ def test_both_routes_multiply(
     out = torch.full((size, 17, 20), torch.nan, dtype=torch.float64)
     assert multiply(a, b, out=out) is out
     torch.testing.assert_close(out, torch.einsum("rmk,rkn->rmn", a, b), rtol=1e-13, atol=1e-13)
-    assert route(a, b) == chosen
+    assert kernel_of(a, b) == chosen
 
 
 @pytest.mark.parametrize(("a_transposed", "b_transposed"), TRANSPOSED)
@@ -101,7 +101,7 @@ def test_a_library_with_other_bits_in_batches_is_found_out(
     found = multiply(a, b, out=torch.empty(size, 16, 16))
     for one, a_one, b_one in zip(found, a, b, strict=True):
         assert torch.equal(one, torch.mm(a_one, b_one))
-    assert route(a, b) == EACH
+    assert kernel_of(a, b) == EACH
     calls.clear()
     multiply(a, b, out=found)
     assert calls == [2] * size
@@ -115,23 +115,23 @@ def test_a_batched_call_that_agrees_is_used_and_tried_once(monkeypatch: pytest.M
     out = torch.empty(4, 32, 48)
     for _ in range(3):
         multiply(a, b, out=out)
-    assert route(a, b) == BATCHED
+    assert kernel_of(a, b) == BATCHED
     assert calls == [2] * 4 + [4] * 4  # one trial, three products
 
 
 def test_the_values_have_no_say_in_the_route() -> None:
     a = matrices(3, 10, 100, dtype=torch.float32)
     b = matrices(3, 100, 60, dtype=torch.float32)
-    chosen = route(a, b)
-    products._routes.clear()
-    assert route(torch.full_like(a, torch.nan), torch.zeros_like(b)) == chosen
+    chosen = kernel_of(a, b)
+    products._kernels.clear()
+    assert kernel_of(torch.full_like(a, torch.nan), torch.zeros_like(b)) == chosen
 
 
 def test_large_products_go_one_by_one_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(torch, "bmm", bmm_that_differs(in_batches_of=0, calls=calls))
     a, b = torch.empty(2, 512, 1024), torch.empty(2, 1024, 512)
-    assert route(a, b) == EACH
+    assert kernel_of(a, b) == EACH
     assert calls == []
     multiply(a, b, out=torch.empty(2, 512, 512))
     assert calls == [1, 1]
@@ -140,12 +140,12 @@ def test_large_products_go_one_by_one_without_a_trial(monkeypatch: pytest.Monkey
 def test_what_was_chosen_can_be_told() -> None:
     a = matrices(3, 10, 20, transposed=True, dtype=torch.float64)
     b = matrices(3, 20, 30, dtype=torch.float64)
-    chosen = route(a, b)
-    assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}
+    chosen = kernel_of(a, b)
+    assert product_kernels() == {"3 of 10x20T @ 20x30 float64": chosen}
     forget_use()
-    assert routes() == {}
-    assert route(a, b) == chosen
-    assert routes() == {"3 of 10x20T @ 20x30 float64": chosen}
+    assert product_kernels() == {}
+    assert kernel_of(a, b) == chosen
+    assert product_kernels() == {"3 of 10x20T @ 20x30 float64": chosen}
 
 
 @pytest.mark.parametrize("size", [1, 5])

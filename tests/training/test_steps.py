@@ -18,7 +18,7 @@ from bninit.training.loop import Session
 from bninit.training.optimisers import Optimiser, build_optimiser
 from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.settings import CosineSchedule
-from bninit.training.steps import CAPTURED, PLAIN, Steps, epoch_order, train_step, ways
+from bninit.training.steps import CAPTURED, PLAIN, Steps, epoch_order, launch_mode, train_step
 
 MakeData = Callable[..., Data]
 RUNNING = ("ema", "cumulative", "population")
@@ -178,9 +178,9 @@ def test_a_rest_has_a_graph_of_its_own(
 def test_how_the_steps_were_made_is_told(
     trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    steps_module._ways.clear()
+    steps_module._launch_mode.clear()
     session(trained, mixed_plans[:1], data)
-    assert ways() == {"steps": PLAIN}
+    assert launch_mode() == {"steps": PLAIN}
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -207,10 +207,10 @@ def test_captured_steps_are_the_plain_ones(
     )
     data = make_data(device="cuda")
     captured = session(trained, mixed_plans, data)
-    assert ways() == {"steps": CAPTURED}
+    assert launch_mode() == {"steps": CAPTURED}
     monkeypatch.setattr(Steps, "_capture", lambda _self: None)
     plain = session(trained, mixed_plans, data)
-    assert ways() == {"steps": PLAIN}
+    assert launch_mode() == {"steps": PLAIN}
     for _ in range(2):
         losses = [one.run_epoch() for one in (captured, plain)]
         assert (losses[0] == losses[1]).all()
@@ -253,7 +253,7 @@ def test_a_step_that_cannot_be_captured_is_made_all_the_same(
     monkeypatch.setattr(steps_module, "train_step", waiting)
     trained = vary(trained, device="cuda")
     training = session(trained, mixed_plans, make_data(device="cuda"))
-    assert ways()["steps"].startswith(f"{PLAIN}: capturing failed: ")
+    assert launch_mode()["steps"].startswith(f"{PLAIN}: capturing failed: ")
     assert training.run_epoch().shape == (10, 4)
 
 
