@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -45,53 +44,21 @@ def test_every_kind_of_norm_has_its_theory_and_the_settings_name_one() -> None:
     assert NormSettings.kind in NORMS
 
 
-def test_training_is_the_formula() -> None:
-    norm = build(eps=0.3)
-    randomise(norm)
-    x = signals(0)
-    found = norm.forward(x, training=True)
-    values = x.numpy()
-    mean = values.mean(axis=2, keepdims=True)
-    biased = ((values - mean) ** 2).mean(axis=2, keepdims=True)
-    gamma, beta = (parameter.value.numpy()[:, :, None] for parameter in norm.parameters)
-    expected = gamma * (values - mean) / np.sqrt(biased + 0.3) + beta
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
-
-
-def test_the_running_variance_is_the_unbiased_one_and_momentum_weighs_the_new_value() -> None:
-    norm = build(momentum=0.3)
-    x = signals(0)
-    norm.forward(x, training=True)
-    unbiased = x.numpy().var(axis=2, ddof=1)
-    np.testing.assert_allclose(norm.running_var.numpy(), 0.7 * 1 + 0.3 * unbiased, rtol=1e-12)
-    np.testing.assert_allclose(norm.running_mean.numpy(), 0.3 * x.numpy().mean(axis=2), rtol=1e-12)
-
-
-def test_evaluation_goes_by_the_running_statistics_and_leaves_them() -> None:
-    norm = build()
-    randomise(norm)
-    norm.forward(signals(0), training=True)
-    before = {name: value.clone() for name, value in norm.statistics().items()}
-    x = signals(1, batch=1)
-    found = norm.forward(x, training=False)
-    gamma, beta = (parameter.value[:, :, None] for parameter in norm.parameters)
-    scale = gamma / (norm.running_var[:, :, None] + 1e-5).sqrt()
-    torch.testing.assert_close(found, (x - norm.running_mean[:, :, None]) * scale + beta)
-    for name, value in norm.statistics().items():
-        assert torch.equal(value, before[name])
-
-
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize(
-    ("running", "momentum"), [(EMA, 0.1), (EMA, 0.0), (EMA, 1.0), (CUMULATIVE, 0.1)]
+    ("running", "momentum", "eps"),
+    [(EMA, 0.1, 1e-5), (EMA, 0.0, 0.3), (EMA, 1.0, 0.3), (CUMULATIVE, 0.1, 0.3)],
 )
-def test_every_network_is_a_batchnorm1d(running: str, affine: bool, momentum: float) -> None:
-    norm = build(running=running, affine=affine, momentum=momentum)
+def test_every_network_is_a_batchnorm1d(
+    running: str, affine: bool, momentum: float, eps: float
+) -> None:
+    norm = build(running=running, affine=affine, momentum=momentum, eps=eps)
     randomise(norm)
     theirs = []
     for i in range(NUM_REPLICAS):
         one = nn.BatchNorm1d(
             NUM_FEATURES,
+            eps=eps,
             momentum=momentum if running == EMA else None,
             affine=affine,
             dtype=torch.float64,
@@ -103,6 +70,9 @@ def test_every_network_is_a_batchnorm1d(running: str, affine: bool, momentum: fl
         x, dy = signals(step, BATCH + step), signals(step + 100, BATCH + step)
         y = norm.forward(x, training=True)
         dx = norm.backward(dy)
+        # Of one example, and without a trace in the statistics.
+        single = signals(step + 200, batch=1)
+        evaluated = norm.forward(single, training=False)
         for i, one in enumerate(theirs):
             leaf = x[i].T.clone().requires_grad_()
             one.zero_grad()
@@ -117,21 +87,8 @@ def test_every_network_is_a_batchnorm1d(running: str, affine: bool, momentum: fl
             buffers = dict(one.named_buffers())
             for name, value in norm.statistics().items():
                 torch.testing.assert_close(value[i], buffers[name.removeprefix("4.")])
-            evaluated = norm.forward(x, training=False)[i]
-            torch.testing.assert_close(evaluated, one.eval()(x[i].T).detach().T)
+            torch.testing.assert_close(evaluated[i], one.eval()(single[i].T).detach().T)
             one.train()
-
-
-def test_the_cumulative_average_is_the_mean_of_all_batches() -> None:
-    norm = build(running=CUMULATIVE)
-    steps = [signals(step) for step in range(6)]
-    for x in steps:
-        norm.forward(x, training=True)
-    means = torch.stack([x.mean(dim=2) for x in steps]).mean(dim=0)
-    variances = torch.stack([x.var(dim=2) for x in steps]).mean(dim=0)
-    torch.testing.assert_close(norm.running_mean, means)
-    torch.testing.assert_close(norm.running_var, variances)
-    assert norm.statistics()["4.num_batches_tracked"].tolist() == [6] * NUM_REPLICAS
 
 
 def test_population_statistics_are_of_one_collection_alone() -> None:
@@ -163,22 +120,6 @@ def test_a_collection_begins_anew_after_an_overflow() -> None:
     norm.forward(signals(1), training=True)
     torch.testing.assert_close(norm.running_var, signals(1).var(dim=2))
     torch.testing.assert_close(norm.running_mean, signals(1).mean(dim=2))
-
-
-def test_one_network_never_reaches_another() -> None:
-    x, dy = signals(0), signals(1)
-    clean, spoilt = build(), build()
-    y, dx = clean.forward(x, training=True).clone(), clean.backward(dy)
-    x_spoilt, dy_spoilt = x.clone(), dy.clone()
-    x_spoilt[1], dy_spoilt[1] = math.nan, math.inf
-    y_spoilt = spoilt.forward(x_spoilt, training=True).clone()
-    dx_spoilt = spoilt.backward(dy_spoilt)
-    for i in (0, 2):
-        assert torch.equal(y[i], y_spoilt[i])
-        assert torch.equal(dx[i], dx_spoilt[i])
-        assert torch.equal(clean.running_var[i], spoilt.running_var[i])
-        for a, b in zip(clean.parameters, spoilt.parameters, strict=True):
-            assert torch.equal(a.grad[i], b.grad[i])
 
 
 @pytest.mark.parametrize("running", [EMA, CUMULATIVE, POPULATION])

@@ -45,13 +45,6 @@ def test_a_seed_draws_the_same_weights_whatever_the_normalization(scheme: str) -
             assert torch.equal(a, b)
 
 
-def test_seeds_and_layers_have_draws_of_their_own() -> None:
-    square = shape(widths=(9, 9, 9, 9))
-    starts = [draw(square, initial(), seed=seed) for seed in (0, 1)]
-    every = [weight for start in starts for weight in start.weights]
-    assert len({tuple(weight.flatten().tolist()) for weight in every}) == 6
-
-
 def test_biases_follow_their_own_law_where_there_is_one() -> None:
     init = initial(bias=BiasSettings(scheme="constant", value=0.1))
     start = draw(shape(widths=(6, 9, 10), placement="pre"), init)

@@ -155,22 +155,6 @@ def test_what_is_not_finite_is_infinitely_rough() -> None:
     assert math.isnan(found.relative_gradient_change[2])
 
 
-@pytest.mark.parametrize("running", ["ema", "cumulative", "population"])
-def test_nothing_of_the_networks_changes(running: str) -> None:
-    network = build(shape(widths=(6, 8, 10), placement="pre", running=running))
-    x, y = batch(network.num_replicas)
-    before = [network.state(i) for i in range(network.num_replicas)]
-    gradients = [parameter.grad.clone().fill_(7.0) for parameter in network.parameters]
-    for parameter in network.parameters:
-        parameter.grad.fill_(7.0)
-    measure_along_gradient(network, x, y, lengths=LENGTHS)
-    for i, state in enumerate(before):
-        for name, value in network.state(i).items():
-            assert torch.equal(value, state[name]), name
-    for parameter, gradient in zip(network.parameters, gradients, strict=True):
-        assert torch.equal(parameter.grad, gradient)
-
-
 @pytest.mark.parametrize("placement", ["none", "pre"])
 def test_a_replay_is_the_training(
     placement: str, settings: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]

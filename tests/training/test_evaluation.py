@@ -8,12 +8,11 @@ import pytest
 import torch
 from shapes import drawn, initial, shape
 from torch.nn import functional as F
-from torch.optim.swa_utils import update_bn
 
 from bninit.nets.architecture import Architecture
-from bninit.nets.reference import build_sequential, load_sequential
+from bninit.nets.reference import load_sequential
 from bninit.nets.stack import StackedMLP
-from bninit.training.evaluation import EVALUATION_BATCH, collect_population_statistics, evaluate
+from bninit.training.evaluation import EVALUATION_BATCH, evaluate
 
 ARCHITECTURE = shape(widths=(6, 9, 7, 10), placement="pre", running="population")
 
@@ -36,6 +35,7 @@ def test_figures_are_those_of_a_plain_network(size: int) -> None:
     found = evaluate(network, x, y)
     for i, figures in enumerate(found):
         plain = load_sequential(ARCHITECTURE, network.state(i), dtype=torch.float64)
+        assert not plain.training
         logits = plain(x).detach()
         assert figures.loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-10)
         hits = [row.index(max(row)) == label for row, label in zip(logits.tolist(), y, strict=True)]
@@ -58,20 +58,3 @@ def test_evaluation_changes_nothing() -> None:
     for i in range(3):
         for name, value in network.state(i).items():
             assert torch.equal(value, before[i][name])
-
-
-@pytest.mark.parametrize("placement", ["pre", "post"])
-@pytest.mark.parametrize("input_norm", [True, False])
-def test_population_statistics_are_those_of_update_bn(placement: str, input_norm: bool) -> None:
-    architecture = shape(
-        widths=(6, 9, 7, 10), placement=placement, running="population", input_norm=input_norm
-    )
-    network, (x, _) = build(architecture), examples(100)
-    for _ in range(2):  # the second pass forgets the first
-        collect_population_statistics(network, x, batch_size=30)
-    for i in range(3):
-        plain = build_sequential(architecture, dtype=torch.float64)
-        plain.load_state_dict(network.state(i))
-        update_bn(list(x[:90].split(30)), plain)  # the rest of 10 is left out
-        for name, value in plain.state_dict().items():
-            torch.testing.assert_close(network.state(i)[name], value, rtol=1e-11, atol=1e-12)

@@ -170,23 +170,6 @@ def test_running_statistics_do_not_touch_the_training(
     assert losses[0] == losses[1] == losses[2]
 
 
-def test_a_checkpoint_is_a_copy(settings: StackPlan, data: Data) -> None:
-    training = _epochs(settings, data)
-    checkpoint = next(training).replicas[1].checkpoint()
-    kept = {name: value.clone() for name, value in checkpoint.network.items()}
-    list(training)
-    for name, value in kept.items():
-        assert torch.equal(checkpoint.network[name], value)
-
-
-def test_training_learns(settings: StackPlan, data: Data) -> None:
-    longer = vary(settings, epochs=20)
-    for placement in ("none", "pre", "post"):
-        records = list(_epochs(vary(longer, placement=placement), data))
-        for one in records[20].replicas:
-            assert one.metrics.val_accuracy > 0.6
-
-
 def test_a_batch_larger_than_the_training_set_is_refused(settings: StackPlan, data: Data) -> None:
     with pytest.raises(ValueError, match="a batch of 151"):
         next(_epochs(vary(settings, batch_size=151), data))

@@ -11,21 +11,7 @@ from scipy.linalg import svdvals
 
 from bninit.nets.activations import ACTIVATIONS
 from bninit.training import signal_statistics as statistics
-from bninit.training.readings import chosen_layers
 from bninit.training.signal_statistics import PERCENTILES
-
-
-def test_mean_and_sd_over_units_and_examples_together() -> None:
-    generator = torch.Generator().manual_seed(0)
-    scales = torch.rand(3, 20, 1, generator=generator) + 0.1
-    signal = torch.randn(3, 20, 50, generator=generator) * scales + scales
-    mean, var = statistics.moments(signal)
-    np.testing.assert_allclose(mean, signal.double().mean(dim=2), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(var, signal.double().numpy().var(axis=2), rtol=1e-5)
-    centre, sd = statistics.pooled(mean, var)
-    flat = signal.double().flatten(1).numpy()
-    np.testing.assert_allclose(centre, flat.mean(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(sd, flat.std(axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 1001])
@@ -112,11 +98,3 @@ def test_norms() -> None:
     values = torch.tensor([[[3.0, 4.0]], [[1e-30, 0.0]]])
     assert statistics.euclidean_norm(values).tolist() == [5.0, pytest.approx(1e-30)]
     assert statistics.root_mean_square(values)[0].item() == pytest.approx(math.sqrt(12.5))
-
-
-def test_of_many_layers_some_are_read() -> None:
-    assert chosen_layers(5) == {1, 2, 3, 4, 5}
-    many = chosen_layers(1001)
-    assert len(many) == 64
-    assert {1, 1001} <= many
-    assert max(np.diff(sorted(many))) <= 16

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
+from bninit.nets.activations import ACTIVATIONS
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.settings import BiasSettings
@@ -20,14 +21,17 @@ from bninit.training.optimisers import build_optimiser
 from bninit.training.settings import AdamSettings, AdamWSettings, Optimiser, SGDSettings
 from bninit.training.steps import train_step
 
-NUM_REPLICAS, NUM_EXAMPLES, BATCH = 2, 36, 9
+NUM_REPLICAS, NUM_EXAMPLES, BATCH = 2, 40, 9
 
 # Behind BN on the input, some gradients are 0 but for rounding, which Adam with its usual eps
 # would blow up to steps of the learning rate's size; hence a larger one here.
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGDSettings(),
+    "plain": SGDSettings(momentum=0.0),
+    "decayed": SGDSettings(momentum=0.8, weight_decay=0.02),
     "nesterov": SGDSettings(momentum=0.8, nesterov=True, weight_decay=0.01),
-    "adam": AdamSettings(weight_decay=0.01, eps=1e-3),
+    "adam": AdamSettings(eps=1e-3),
+    "adam with decay": AdamSettings(weight_decay=0.02, betas=(0.8, 0.95), eps=1e-3),
     "adamw": AdamWSettings(weight_decay=0.02, betas=(0.8, 0.99), eps=1e-3),
 }
 CLASSES = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -58,7 +62,7 @@ def assert_steps_are_equal(
     x = torch.randn(NUM_EXAMPLES, 6, generator=generator, dtype=torch.float64) * 2 + 1
     y = torch.randint(0, 10, (NUM_EXAMPLES,), generator=generator)
     init = initial(bias=BiasSettings(scheme="normal", std=0.3))
-    network = drawn(architecture, seeds=range(NUM_REPLICAS), init=init, device=device)
+    network = drawn(architecture, seeds=range(NUM_REPLICAS), init=init, device=device, spread=True)
     mine = build_optimiser(network.parameters, settings)
     plain: list[nn.Sequential] = []
     for i in range(NUM_REPLICAS):
@@ -93,9 +97,10 @@ def assert_steps_are_equal(
                     close(tracked[name], value)
     if running == "population":
         with torch.no_grad():
-            collect_population_statistics(network, x.to(device), batch_size=BATCH)
+            for _ in range(2):  # the second pass forgets the first
+                collect_population_statistics(network, x.to(device), batch_size=BATCH)
         for one in plain:
-            update_bn(list(x.split(BATCH)), one)
+            update_bn(list(x[: NUM_EXAMPLES // BATCH * BATCH].split(BATCH)), one)
     shared = x.T.expand(NUM_REPLICAS, -1, -1).to(device)
     logits = network.forward(shared, training=False)
     for i, one in enumerate(plain):
@@ -118,19 +123,23 @@ def test_steps_are_those_of_a_sequential(kind: tuple[str, str, bool, bool], opti
         input_norm=input_norm,
         affine=affine,
         momentum=0.3,
+        eps=0.01,
     )
     assert_steps_are_equal(architecture, optimiser)
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_softmax_regression(optimiser: str) -> None:
-    for input_norm in (False, True):
-        assert_steps_are_equal(shape((6, 10), input_norm=input_norm), optimiser)
+    for input_norm, bias in itertools.product((False, True), repeat=2):
+        assert_steps_are_equal(shape((6, 10), input_norm=input_norm, bias=bias), optimiser)
 
 
-@pytest.mark.parametrize("activation", ["gelu", "lecun_tanh", "selu"])
-def test_smooth_activations_without_biases(activation: str) -> None:
-    assert_steps_are_equal(shape((6, 8, 10), activation=activation, bias=False), "sgd")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("placement", ["none", "pre", "post"])
+def test_every_activation_with_and_without_biases(activation: str, placement: str) -> None:
+    for bias in (False, True):
+        architecture = shape((6, 8, 7, 10), activation=activation, placement=placement, bias=bias)
+        assert_steps_are_equal(architecture, "sgd")
 
 
 @pytest.mark.parametrize(
