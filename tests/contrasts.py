@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from bninit.metrics import METRICS
-from bninit.verbs.study.decide import Contrast, Side, Verdict, decide_contrasts
+from bninit.verbs.study.contrast import Contrast, Side, Verdict
+from bninit.verbs.study.decide import decide_contrasts
 from bninit.verbs.study.schema import Claim
 
 NUM_SEEDS = (3, 5, 10, 20)

@@ -13,7 +13,8 @@ import pytest
 from contrasts import HORIZON, NUM_SEEDS, contrast, cut_at_horizon, most_by_chance
 from numpy.typing import NDArray
 
-from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
+from bninit.verbs.study.contrast import Contrast, Verdict
+from bninit.verbs.study.decide import decide_contrasts
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bninit.stats import compare_to_baseline, paired_differences
-from bninit.verbs.study.decide import Contrast, Verdict, decide_contrasts
+from bninit.verbs.study.contrast import Contrast, Verdict
+from bninit.verbs.study.decide import decide_contrasts
 
 Floats = NDArray[np.float64]
 Ask = Callable[[np.random.Generator, int], Contrast]

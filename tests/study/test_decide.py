@@ -15,9 +15,10 @@ from bninit.store.epochs import Row
 from bninit.verbs.study.decide import decide
 from bninit.verbs.study.expand import expand
 from bninit.verbs.study.load import study_from_dict
+from bninit.verbs.study.sentence import sentence
 
 if TYPE_CHECKING:
-    from bninit.verbs.study.decide import Verdict
+    from bninit.verbs.study.contrast import Verdict
     from bninit.verbs.study.run import StudyResult
 
 STUDY: dict[str, Any] = {
@@ -115,8 +116,8 @@ def test_a_side_against_a_number_in_percent() -> None:
     claim = {"metric": "test_accuracy", "left": SIDES["left"], "right": 0.9, "expect": "greater"}
     found = _decide(claim)
     assert found.outcome == "supported"
-    assert "97.0" in found.sentence
-    assert "more than 90.00 %" in found.sentence
+    assert "97.0" in sentence(found)
+    assert "more than 90.00 %" in sentence(found)
 
 
 def test_networks_that_share_a_clock_are_one_measurement_of_time() -> None:
@@ -125,7 +126,7 @@ def test_networks_that_share_a_clock_are_one_measurement_of_time() -> None:
     shared = _decide(claim, stack_size=10)
     assert shared.outcome == "undecided"
     assert shared.n == 1
-    assert "share its clock" in shared.sentence
+    assert "share its clock" in sentence(shared)
     steps = {"metric": "steps_to_accuracy", "target": 0.9, **SIDES, "expect": "less"}
     assert _decide(steps, stack_size=10).outcome == "supported", "steps need no clock"
 

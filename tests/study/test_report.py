@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bninit.verbs.study.report import write_report
+from bninit.verbs.study.sentence import sentence
 
 if TYPE_CHECKING:
-    from bninit.verbs.study.decide import Side
+    from bninit.verbs.study.contrast import Side
     from bninit.verbs.study.run import StudyResult
 
 VOID = {"meta", "link", "br", "img", "line", "rect", "circle", "path"}
@@ -90,7 +91,7 @@ def test_it_needs_nothing_but_itself(page: Page) -> None:
 
 def test_every_claim_is_told_with_its_numbers(page: Page, tiny_study: StudyResult) -> None:
     for found in tiny_study.claims:
-        assert page.words.count(found.sentence) == 2, "in the table and beside the picture"
+        assert page.words.count(sentence(found)) == 2, "in the table and beside the picture"
         assert page.words.count(found.claim.says) >= 2
     outcomes = Counter(found.outcome for found in tiny_study.claims)
     assert set(outcomes) == {"supported", "contradicted", "undecided"}, "the study shows them all"

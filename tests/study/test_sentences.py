@@ -9,6 +9,7 @@ import pytest
 from contrasts import decided
 
 from bninit.verbs.study.sentence import percent, side_words
+from bninit.verbs.study.sentence import sentence as sentence_of
 
 PRE = ("with BN before the activation", "without BN")
 EPOCHS = {"horizon": 11, "title": "epochs to {target}", "unit": "epochs", "decimals": 1}
@@ -22,7 +23,7 @@ def sentence(parts: dict[str, Any], **verdict: Any) -> str:
         "outcome": "supported", "effect": -3.2, "low": -4.3, "high": -2.1, "level": 0.95, "n": 10,
         "reason": "", "notes": (),
     }  # fmt: skip
-    return replace(decided(**{**BOTH, **parts}), **{**chosen, **verdict}).sentence
+    return sentence_of(replace(decided(**{**BOTH, **parts}), **{**chosen, **verdict}))
 
 
 def test_supported_contradicted_undecided() -> None:

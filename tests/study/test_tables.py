@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from bninit.verbs.study.run import verdict_rows
+from bninit.verbs.study.sentence import sentence
 from bninit.verbs.study.tables import (
     FORMATS,
     counts_line,
@@ -43,7 +44,7 @@ def test_nothing_is_cut_at_any_width(tiny_study: StudyResult, width: int) -> Non
         assert outcome in words
     if width < 110:
         for found in tiny_study.claims:
-            assert re.sub(r"\s+", "", found.sentence) in words
+            assert re.sub(r"\s+", "", sentence(found)) in words
 
 
 def test_a_wide_terminal_has_a_row_for_each_claim(tiny_study: StudyResult) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bninit.verbs.study.decide import decide_contrasts, gini_mean_difference, seeds_needed, slope
+from bninit.verbs.study.contrast import gini_mean_difference, slope
+from bninit.verbs.study.decide import decide_contrasts, seeds_needed
 
 NAN = np.nan
 LOW = [1.0, 1.2, 0.9, 1.1, 1.3]

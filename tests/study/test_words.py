@@ -10,7 +10,7 @@ import pytest
 from bninit.verbs.study import words as claim_words
 
 if TYPE_CHECKING:
-    from bninit.verbs.study.decide import Verdict
+    from bninit.verbs.study.contrast import Verdict
     from bninit.verbs.study.run import StudyResult
 
 

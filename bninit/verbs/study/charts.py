@@ -14,7 +14,7 @@ from bninit.show import words as text
 from bninit.show.charts import ArmStyle, Axis, Chart, mark, panel
 from bninit.stats import reached_curve
 from bninit.verbs.study import words as claim_words
-from bninit.verbs.study.decide import Kind, Side, Verdict
+from bninit.verbs.study.contrast import Kind, Side, Verdict
 from bninit.verbs.study.evidence import ExperimentSummary
 from bninit.verbs.study.expand import StudyArm
 

@@ -21,7 +21,7 @@ from bninit.show.charts import paint
 from bninit.store import files
 from bninit.verbs.study import words as claim_words
 from bninit.verbs.study.charts import arm_colours, claim_picture, experiment_pictures
-from bninit.verbs.study.decide import Verdict
+from bninit.verbs.study.contrast import Verdict
 from bninit.verbs.study.evidence import (
     ExperimentSummary,
     held_settings,
@@ -30,6 +30,7 @@ from bninit.verbs.study.evidence import (
     summarise_experiment,
 )
 from bninit.verbs.study.load import study_to_yaml
+from bninit.verbs.study.sentence import sentence
 
 if TYPE_CHECKING:
     from bninit.verbs.study.run import StudyResult
@@ -131,6 +132,7 @@ def _claim(
     slug = re.sub(r"[^A-Za-z0-9]+", "-", verdict.claim.id).strip("-").lower() or "x"
     return {
         "found": verdict,
+        "sentence": sentence(verdict),
         "anchor": f"claim-{place}-{slug}",
         "effect": claim_words.effect(verdict),
         "interval": claim_words.interval(verdict),

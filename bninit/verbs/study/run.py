@@ -22,10 +22,12 @@ from bninit.engines.plan import (
 )
 from bninit.store import Run, files, find_runs
 from bninit.training.loop import seconds_per_step
-from bninit.verbs.study.decide import Verdict, decide
+from bninit.verbs.study.contrast import Verdict
+from bninit.verbs.study.decide import decide
 from bninit.verbs.study.expand import StudyArm, expand
 from bninit.verbs.study.load import load_study, study_to_yaml
 from bninit.verbs.study.schema import StudyConfig
+from bninit.verbs.study.sentence import sentence
 
 STUDIES = "studies"
 """Folder in the runs folder for what studies find."""
@@ -235,6 +237,7 @@ def verdict_rows(result: StudyResult) -> list[dict[str, Any]]:
             "expect": found.claim.expect,
             "required": found.claim.required,
             **{key: getattr(found, key) for key in _DECIDED},
+            "sentence": sentence(found),
             "seeds": list(found.seeds),
         }
         for found in result.claims
@@ -243,7 +246,6 @@ def verdict_rows(result: StudyResult) -> list[dict[str, Any]]:
 
 _DECIDED = (
     "outcome", "effect", "low", "high", "level", "n", "num_lost", "p_value", "p_adjusted", "method",
-    "sentence",
 )  # fmt: skip
 
 

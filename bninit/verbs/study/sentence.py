@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bninit.show import words
-
-if TYPE_CHECKING:
-    from bninit.verbs.study.decide import Estimate, Verdict
+from bninit.verbs.study.contrast import Estimate, Verdict
 
 
 def side_words(partial: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from bninit.show import words as text
 from bninit.show.tables import Cell, Column, Table, block, pairs, remarks, stacked
 from bninit.store.files import json_text
 from bninit.verbs.study import words as claim_words
-from bninit.verbs.study.decide import Verdict
+from bninit.verbs.study.contrast import Verdict
+from bninit.verbs.study.sentence import sentence
 
 if TYPE_CHECKING:
     from bninit.config import Config
@@ -101,7 +102,7 @@ def markdown_text(claims: Sequence[Verdict]) -> str:
         for found in claims
     ]
     sentences = [
-        f"- **{_markdown(found.claim.id)}** {_markdown(found.sentence)}" for found in claims
+        f"- **{_markdown(found.claim.id)}** {_markdown(sentence(found))}" for found in claims
     ]
     table = Table(columns, rows).markdown()
     return "\n".join([table, "", f"{counts_line(claims)}.", "", *sentences]) + "\n"
@@ -157,7 +158,7 @@ def _card(found: Verdict) -> RenderableType:
     body = RichTable.grid(padding=(0, 0, 0, 2), pad_edge=True)
     body.add_column(overflow="fold")
     body.add_row(Text(found.claim.says))
-    body.add_row(Text(found.sentence, style="dim"))
+    body.add_row(Text(sentence(found), style="dim"))
     grid = RichTable.grid()
     grid.add_column(overflow="fold")
     grid.add_row(head)

@@ -10,7 +10,7 @@ from typing import Any
 from bninit.config.identity import value_label
 from bninit.metrics import Metric
 from bninit.show import words as text
-from bninit.verbs.study.decide import Outcome, Verdict
+from bninit.verbs.study.contrast import Outcome, Verdict
 from bninit.verbs.study.expand import StudyArm
 
 OUTCOMES: tuple[Outcome, ...] = ("supported", "contradicted", "undecided")
