@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bninit.verbs.compare.compare import compare
     from bninit.verbs.explain.explain import explain
     from bninit.verbs.inspect.inspect import inspect
-    from bninit.verbs.landscape.landscape import landscape
+    from bninit.verbs.landscape.run import landscape
     from bninit.verbs.train.train import train
 
 _HOMES = {
@@ -32,7 +32,7 @@ _HOMES = {
     "compare": "bninit.verbs.compare.compare",
     "inspect": "bninit.verbs.inspect.inspect",
     "explain": "bninit.verbs.explain.explain",
-    "landscape": "bninit.verbs.landscape.landscape",
+    "landscape": "bninit.verbs.landscape.run",
     "Config": "bninit.config",
     "arm_id": "bninit.config",
     "config_from_dict": "bninit.config",

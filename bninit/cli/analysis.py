@@ -62,13 +62,14 @@ def inspect(
     the config says probes: true. Pictures, with their figures beside them, go to
     RUNS_DIR/inspect/NAME.
     """
-    from bninit.verbs.inspect import inspect as api
+    from bninit.verbs.inspect.files import keep_inspection
+    from bninit.verbs.inspect.inspect import inspect as look_inside
     from bninit.verbs.inspect.tables import print_inspection
 
     opt.check_name(name)
-    found = api.inspect(runs, runs_dir=runs_dir)
+    found = look_inside(runs, runs_dir=runs_dir)
     print_inspection(found, as_json=as_json)
-    folder = api.keep_inspection(found, runs_dir=runs_dir, name=name)
+    folder = keep_inspection(found, runs_dir=runs_dir, name=name)
     opt.note(f"pictures and figures: {folder}")
 
 
@@ -127,13 +128,14 @@ def landscape(
     Pictures, with their figures beside them, go to RUNS_DIR/landscape/NAME.
     """
     from bninit.show.progress import TrainingProgress
-    from bninit.verbs.landscape import landscape as api
+    from bninit.verbs.landscape import run as api
+    from bninit.verbs.landscape.landscape import KINDS
     from bninit.verbs.landscape.tables import print_landscape
 
     opt.check_name(name)
     found = api.landscape(
         runs,
-        kinds=kinds or api.KINDS,
+        kinds=kinds or KINDS,
         steps=steps,
         lengths=opt.listed(
             lengths, float, option="--lengths", what="step lengths", example="0.05,0.1,0.4"

@@ -105,11 +105,12 @@ def compare(
     file among the arms; --seeds is for all arms.
     """
     from bninit.show.progress import TrainingProgress
-    from bninit.verbs.compare import compare as api
+    from bninit.verbs.compare.compare import compare as compare_arms
+    from bninit.verbs.compare.files import keep_comparison
     from bninit.verbs.compare.tables import print_comparison
 
     opt.check_name(name)
-    found = api.compare(
+    found = compare_arms(
         arms,
         baseline=baseline,
         overrides=opt.overrides(settings, epochs=epochs),
@@ -128,7 +129,7 @@ def compare(
     try:
         print_comparison(found, form=form.value)
     finally:
-        folder = api.keep_comparison(found, runs_dir=runs_dir, name=name)
+        folder = keep_comparison(found, runs_dir=runs_dir, name=name)
     opt.note(f"report and pictures: {folder}")
 
 

@@ -26,9 +26,8 @@ from bninit.verbs.compare.compare import (
     Difference,
     compare,
     compare_arms,
-    default_name,
-    keep_comparison,
 )
+from bninit.verbs.compare.files import default_name, keep_comparison
 
 BN = ("model.norm.placement=pre",)
 LR = ("optim.lr=0.2",)

@@ -17,7 +17,7 @@ from running import bninit as command
 import bninit
 from bninit.data.load import load
 from bninit.errors import StoreError, UserError
-from bninit.verbs.landscape.landscape import default_name, keep_landscape, landscape
+from bninit.verbs.landscape.run import default_name, keep_landscape, landscape
 
 if TYPE_CHECKING:
     from bninit.store import Run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import numpy.typing as npt
 from bninit.arms import Arm, Named, arms_of, labels_of, resolve_runs
 from bninit.errors import UserError
 from bninit.store import Run
-from bninit.store.output import joined_name, keep_findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,37 +202,6 @@ def check_probed(run: Run) -> None:
         "no probes were taken in this run",
         where=str(run.folder),
         hint=f"retrain it with probes, to the same bits:  {again}",
-    )
-
-
-def keep_inspection(
-    found: Inspection, *, runs_dir: str | os.PathLike[str] = "runs", name: str | None = None
-) -> Path:
-    """Write pictures, their tables and ``inspect.json`` into ``<runs_dir>/inspect/<name>``.
-
-    Raises:
-        StoreError: The folder cannot be written.
-        UserError: The name cannot name a folder.
-    """
-    from bninit.verbs.inspect.pictures import pictures
-    from bninit.verbs.inspect.tables import csv_texts, inspection_json
-
-    return keep_findings(
-        {**pictures(found), **csv_texts(found), "inspect.json": inspection_json(found)},
-        runs_dir=runs_dir,
-        kind="inspect",
-        name=default_name(found) if name is None else name,
-    )
-
-
-def default_name(found: Inspection) -> str:
-    """A folder name made of the arms' labels, the same for the same runs."""
-    return joined_name(
-        [
-            f"{arm.label}-seed-{arm.seeds[0]}" if len(arm.seeds) == 1 else arm.label
-            for arm in found.arms
-        ],
-        ids=[f"{arm.id}/{seed}" for arm in found.arms for seed in arm.seeds],
     )
 
 
