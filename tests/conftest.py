@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 
-# Before torch is imported: two workers of two threads each would only wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before torch is imported, here and in processes that tests start: small networks gain nothing by a
+# second thread, and wait for it on a busy machine; and the bits depend on their number.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -118,27 +119,8 @@ def tiny_study(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> St
     return run_study(study_file, runs_dir=runs, device="cpu")
 
 
-class KeepRun(Protocol):
-    """Keeps a run; see `keep_run`."""
-
-    def __call__(
-        self,
-        name: str,
-        accuracies: Sequence[float],
-        *,
-        seed: int = 0,
-        epochs: int | None = None,
-        val_losses: Sequence[float] | None = None,
-        test_accuracy: float = 0.9,
-        train_accuracy: float = 0.95,
-        seconds_per_epoch: float = 0.5,
-        environment: dict[str, Any] | None = None,
-        overrides: Sequence[str] = (),
-    ) -> Run: ...
-
-
 @pytest.fixture
-def keep_run(tmp_path: Path) -> KeepRun:
+def keep_run(tmp_path: Path) -> Callable[..., Run]:
     """Keeps a run with chosen figures in ``tmp_path / "runs"``, through the store.
 
     It has the validation accuracies of its epochs from 0. With fewer of them than its config has
@@ -201,3 +183,12 @@ def keep_run(tmp_path: Path) -> KeepRun:
             return Run(writer.folder)
 
     return keep
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of torch's threads for one test."""
+    import torch
+
+    yield torch.set_num_threads
+    torch.set_num_threads(1)

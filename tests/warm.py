@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import itertools
 import json
 import os
 import signal
@@ -17,8 +19,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 SECONDS = 120.0
 """Longer than any command here takes on a busy machine."""
@@ -63,15 +66,8 @@ class Warm:
             fault: What is to go wrong in it; see `_FAULTS`.
         """
         out, err = cwd.with_name(f"{cwd.name}.out"), cwd.with_name(f"{cwd.name}.err")
-        pid = self.ask(
-            {
-                "arguments": arguments,
-                "cwd": str(cwd),
-                "out": str(out),
-                "err": str(err),
-                "fault": fault or {},
-            }
-        )
+        where = {"cwd": str(cwd), "out": str(out), "err": str(err)}
+        pid = self.ask({"arguments": arguments, "fault": fault or {}, **where})
         return Child(self, pid, out, err)
 
     def run(
@@ -179,40 +175,8 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_before_replacement(at: int) -> None:
-    _replace_with(lambda number, real: _die() if number == at else real())
-
-
-def _die_after_replacement(at: int) -> None:
-    def replace(number: int, real: Callable[[], None]) -> None:
-        real()
-        if number == at:
-            _die()
-
-    _replace_with(replace)
-
-
-def _die_within_write(at: int) -> None:
-    _write_with(lambda number, _: _die() if number == at else None)
-
-
-def _full_from_write(at: int) -> None:
-    """From the file number `at` on, half of it is written, and then there is no space."""
-
-    def write(number: int, _: IO[bytes]) -> None:
-        if number >= at:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    _write_with(write)
-
-
-def _full_at_replacement(at: int) -> None:
-    def replace(number: int, real: Callable[[], None]) -> None:
-        if number == at:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real()
-
-    _replace_with(replace)
+def _no_space() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _limit_file_size(num_bytes: int) -> None:
@@ -224,12 +188,7 @@ def _limit_file_size(num_bytes: int) -> None:
 
 def _count_writes(path: str) -> None:
     """Leaves the number of replacements in a file."""
-
-    def replace(number: int, real: Callable[[], None]) -> None:
-        real()
-        Path(path).write_text(str(number))
-
-    _replace_with(replace)
+    _replace_with(lambda _: None, lambda number: Path(path).write_text(str(number)))
 
 
 def _output(path: str) -> None:
@@ -239,99 +198,79 @@ def _output(path: str) -> None:
 
 def _clock_runs_back(seconds: float) -> None:
     """Each look at the time of day finds it so many seconds earlier."""
-    began, looks = time.time(), 0
-
-    def now() -> float:
-        nonlocal looks
-        looks += 1
-        return began - seconds * looks
-
-    time.time = now
+    times = itertools.count(time.time() - seconds, -seconds)
+    time.time = lambda: next(times)
 
 
 def _interrupt_at_replacement(given: list[int]) -> None:
     """Sends itself the signal `given[1]`, `given[2]` times, at replacement number `given[0]`."""
-    at, signum, times = given
-
-    def replace(number: int, real: Callable[[], None]) -> None:
-        if number == at:
-            for _ in range(times):
-                os.kill(os.getpid(), signum)
-        real()
-
-    _replace_with(replace)
+    _replace_with(_at(given[0], partial(_send, *given[1:])))
 
 
 def _interrupt_at_step(given: list[int]) -> None:
     """As `_interrupt_at_replacement`, when the training asks for the `given[0]`-th time."""
     from bninit.engines.stopping import Stop
 
-    at, signum, times = given
-    real, count = Stop.__call__, 0
+    real, count = Stop.__call__, itertools.count(1)
+    send = _at(given[0], partial(_send, *given[1:]))
 
     def ask(self: Stop) -> bool:
-        nonlocal count
-        count += 1
-        if count == at:
-            for _ in range(times):
-                os.kill(os.getpid(), signum)
+        send(next(count))
         return real(self)
 
     Stop.__call__ = ask  # type: ignore[method-assign]
 
 
-def _replace_with(replacement: Callable[[int, Callable[[], None]], None]) -> None:
-    real, count = os.replace, 0
+def _send(signum: int, times: int) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), signum)
+
+
+def _at(at: int, happens: Callable[[], None]) -> Callable[[int], None]:
+    return lambda number: happens() if number == at else None
+
+
+def _replace_with(
+    before: Callable[[int], object], after: Callable[[int], object] = lambda _: None
+) -> None:
+    """Calls functions around each replacement, with its number."""
+    real, count = os.replace, itertools.count(1)
 
     def replace(*paths: Any, **options: Any) -> None:
-        nonlocal count
-        count += 1
-        replacement(count, lambda: real(*paths, **options))
+        number = next(count)
+        before(number)
+        real(*paths, **options)
+        after(number)
 
     os.replace = replace
 
 
-def _write_with(between: Callable[[int, IO[bytes]], None]) -> None:
-    """Calls a function between the two halves of every file that is written."""
-    real, count = os.fdopen, 0
+def _from_write(at: int, happens: Callable[[], None]) -> None:
+    """From file number `at` on, something happens when half of it is written."""
+    real, count = os.fdopen, itertools.count(1)
 
-    class Halves:
-        def __init__(self, file: IO[bytes], number: int) -> None:
-            self._file, self._number = file, number
-
-        def __enter__(self) -> Halves:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._file.close()
-
-        def write(self, data: bytes) -> None:
+    class Halves(io.BufferedWriter):
+        def write(self, data: Any) -> int:
             half = len(data) // 2
-            self._file.write(data[:half])
-            self._file.flush()
-            between(self._number, self._file)
-            self._file.write(data[half:])
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._file, name)
+            super().write(data[:half])
+            self.flush()
+            happens()
+            return half + super().write(data[half:])
 
     def fdopen(descriptor: int, mode: str = "r", *rest: Any, **options: Any) -> Any:
-        nonlocal count
-        file = real(descriptor, mode, *rest, **options)
-        if mode != "wb":
-            return file
-        count += 1
-        return Halves(file, count)
+        if mode != "wb" or next(count) < at:
+            return real(descriptor, mode, *rest, **options)
+        return Halves(io.FileIO(descriptor, mode))
 
     os.fdopen = fdopen
 
 
 _FAULTS: dict[str, Callable[[Any], None]] = {
-    "die_before_replacement": _die_before_replacement,
-    "die_after_replacement": _die_after_replacement,
-    "die_within_write": _die_within_write,
-    "full_from_write": _full_from_write,
-    "full_at_replacement": _full_at_replacement,
+    "die_before_replacement": lambda at: _replace_with(_at(at, _die)),
+    "die_after_replacement": lambda at: _replace_with(lambda _: None, _at(at, _die)),
+    "die_within_write": lambda at: _from_write(at, _die),
+    "full_from_write": lambda at: _from_write(at, _no_space),
+    "full_at_replacement": lambda at: _replace_with(_at(at, _no_space)),
     "limit_file_size": _limit_file_size,
     "count_writes": _count_writes,
     "clock_runs_back": _clock_runs_back,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from bninit.config import Config, config_from_dict
 from bninit.engines.driver import Outcome, train_jobs
@@ -34,15 +33,6 @@ class Remembering(NoProgress):
 
 
 Train = Callable[..., tuple[Outcome, list[str]]]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads change the bits, and small networks gain nothing by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -28,10 +28,8 @@ from running import bninit
 
 from bninit.config import Config
 from bninit.engines import ray as engine
-from bninit.engines.interface import EngineChoice, Job, StackTask, open_engine
-from bninit.engines.local import LocalEngine
+from bninit.engines.interface import Job, StackTask
 from bninit.engines.plan import MOST_ON_CUDA, data_key, replica_plan
-from bninit.errors import UserError
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 # Here and not in a fixture: Ray reads them when it is imported.
@@ -386,9 +384,3 @@ def test_slots_are_what_all_resources_suffice_for() -> None:
     assert engine.num_slots(nodes, {"CPU": 1.0, "GPU": 0.3333}) == 6
     assert engine.most_of(nodes, "CPU") == 8.0
     assert engine.most_of([], "CPU") == 0.0
-
-
-def test_an_engine_is_chosen_by_name() -> None:
-    assert isinstance(open_engine(EngineChoice(), device="cpu", data_dir=None), LocalEngine)
-    with pytest.raises(UserError, match="unknown engine"):
-        EngineChoice(name="")

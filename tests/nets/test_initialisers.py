@@ -188,21 +188,9 @@ def test_shape_and_precision(scheme: str, dtype: torch.dtype) -> None:
     assert torch.equal(weight, draw(scheme, 5, 3).to(dtype))
 
 
-@pytest.mark.parametrize("scheme", sorted(set(SCHEMES) - {"zeros", "constant"}))
-@pytest.mark.parametrize("shape", [(784, 256), (256, 256), (100, 300)])
-def test_mean_and_variance(scheme: str, shape: tuple[int, int]) -> None:
-    weight, sd = draw(scheme, *shape), law(scheme, *shape).sd
-    # The mean of n draws has SD sd / sqrt(n), their variance at most sd^2 sqrt(2 / n): 4 of each.
-    count = weight.numel()
-    assert abs(weight.mean().item()) < 4 * sd / math.sqrt(count)
-    assert weight.var().item() / sd**2 == pytest.approx(1, abs=4 * math.sqrt(2 / count))
-
-
 @pytest.mark.parametrize("scheme", NORMAL)
-def test_normal_schemes_are_normal_or_cut_at_two_deviations(scheme: str) -> None:
+def test_truncated_schemes_are_cut_at_two_deviations(scheme: str) -> None:
     weight, sd = draw(scheme, 300, 100, seed=3), law(scheme, 300, 100).sd
-    exact = scipy.stats.norm(0, sd)
-    assert scipy.stats.kstest(weight.flatten().numpy(), exact.cdf).pvalue > 0.01
     cut, limit = draw(scheme, 300, 100, seed=3, truncated=True), law(scheme, 300, 100, truncated=1)
     exact = scipy.stats.truncnorm(-2, 2, scale=sd / scipy.stats.truncnorm(-2, 2).std())
     assert exact.std() == pytest.approx(sd)

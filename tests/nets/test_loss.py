@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -18,14 +18,6 @@ def drawn(
     generator = torch.Generator().manual_seed(batch)
     logits = scale * torch.randn(num_replicas, 10, batch, generator=generator, dtype=dtype)
     return logits, torch.randint(0, 10, (num_replicas, batch), generator=generator)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 128])
@@ -71,8 +63,8 @@ def test_what_is_not_finite_stays_in_its_network(bad: float) -> None:
 
 # torch shares a sum of 32,768 and more numbers among threads when it has one result.
 @pytest.mark.parametrize("batch", [3, 60, 128, 500, 40_000])
-@pytest.mark.usefixtures("two_threads")
-def test_the_bits_do_not_depend_on_the_company(batch: int) -> None:
+def test_the_bits_do_not_depend_on_the_company(batch: int, threads: Callable[[int], None]) -> None:
+    threads(2)
     logits, labels = drawn(3, batch, dtype=torch.float32)
     loss, dlogits = cross_entropy(logits, labels)
     for i in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -73,9 +74,15 @@ def test_both_routes_multiply(
 )
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_the_bits_are_those_of_a_product_alone(
-    num_threads: int, m: int, k: int, n: int, a_transposed: bool, b_transposed: bool
+    num_threads: int,
+    m: int,
+    k: int,
+    n: int,
+    a_transposed: bool,
+    b_transposed: bool,
+    threads: Callable[[int], None],
 ) -> None:
-    torch.set_num_threads(num_threads)
+    threads(num_threads)
     a = matrices(11, m, k, transposed=a_transposed, dtype=torch.float32)
     b = matrices(11, k, n, transposed=b_transposed, dtype=torch.float32)
     alone = [

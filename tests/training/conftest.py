@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -150,15 +150,3 @@ def mixed_plans() -> list[ReplicaPlan]:
         initial(),
     ]
     return [ReplicaPlan(seed=seed, init=init) for seed, init in enumerate(starts)]
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[Callable[[int], None]]:
-    """Set the number of torch's threads for one test; one otherwise.
-
-    Small networks gain nothing by a second one, and on a busy machine wait for it.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch.set_num_threads
-    torch.set_num_threads(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -17,8 +16,10 @@ from bninit.data.load import Data
 from bninit.nets.architecture import Architecture
 from bninit.nets.reference import build_sequential
 from bninit.nets.settings import BiasSettings
+from bninit.nets.signals import LayerSignals, read_signals
 from bninit.nets.stack import StackedMLP
 from bninit.training.batch_norm_probe import NUM_VALIDATION, POPULATION_BATCHES
+from bninit.training.evaluation import shared
 from bninit.training.probes import PROBES
 from bninit.training.readings import WHOLE, ProbeContext, Reading
 from bninit.training.running_averages import RunningAverages
@@ -90,37 +91,32 @@ def architecture(request: pytest.FixtureRequest) -> Architecture:
     )
 
 
-class Hooked:
-    """The passes of the equal ``nn.Sequential`` on the probe batch, with all that goes through."""
+def _signals(network: StackedMLP, data: Data) -> list[LayerSignals]:
+    """What goes through the network on the probe batch, which `test_signals` holds to autograd."""
+    x, labels = data.train_x[:NUM], data.train_y[:NUM]
+    return read_signals(network, shared(network, x), labels.expand(network.num_replicas, -1))
 
-    def __init__(self, network: StackedMLP, replica: int, data: Data) -> None:
-        twin = _twin(network, replica).train()
-        self.outputs: dict[tuple[int, str], Tensor] = {}
-        names = {"linear": "linear", "norm": "norm", "activation": "activation"}
-        for module, (kind, layer) in zip(twin, network.architecture.kinds(), strict=True):
 
-            def keep(
-                _module: nn.Module, _inputs: object, output: Tensor, key: tuple[int, str]
-            ) -> None:
-                output.retain_grad()
-                self.outputs[key] = output
-
-            module.register_forward_hook(partial(keep, key=(layer, names[kind])))
-        x = data.train_x[:NUM].clone().requires_grad_()
-        loss = functional.cross_entropy(twin(x), data.train_y[:NUM])
-        loss.backward()
-        self.linears = [module for module in twin if isinstance(module, nn.Linear)]
+def _outputs(network: StackedMLP, replica: int, data: Data) -> dict[tuple[int, str], Tensor]:
+    """(example, unit) by layer and place."""
+    return {
+        (one.layer, place): signal[replica].T
+        for one in _signals(network, data)
+        for place, signal in (
+            ("linear", one.linear_out),
+            ("norm", one.norm_out),
+            ("activation", one.activation_out),
+        )
+        if signal is not None
+    }
 
 
 def test_signals_are_those_of_torch(architecture: Architecture, data: Data) -> None:
     network = _network(architecture, [0, 1])
     found = _read("signals", _context(network, data))
     for replica in range(2):
-        outputs = Hooked(network, replica, data).outputs
-        for (layer, place), output in outputs.items():
-            if layer == 0:
-                continue
-            values = output.detach().numpy()
+        for (layer, place), output in _outputs(network, replica, data).items():
+            values = output.numpy()
             expected = {
                 "mean": values.mean(),
                 "sd": values.std(),
@@ -143,36 +139,34 @@ def test_units_are_followed_where_their_activation_reads_them(
     followed = {key for key in found if key[3] != WHOLE}
     assert {key[:2] for key in followed} == {(1, place), (2, place)}
     assert {key[3] for key in followed if key[0] == 1} == {4, 12}
-    outputs = Hooked(network, 0, data).outputs
+    outputs = _outputs(network, 0, data)
     for layer, _, quantity, unit in followed:
-        values = outputs[layer, place].detach().numpy()[:, unit]
+        values = outputs[layer, place].numpy()[:, unit]
         figure = np.percentile(values, int(quantity[1:]))
         assert found[layer, place, quantity, unit].item() == pytest.approx(figure, rel=1e-9)
 
 
-def test_gradients_are_those_of_autograd(architecture: Architecture, data: Data) -> None:
+def test_gradients_are_told_by_their_spread_and_norms(
+    architecture: Architecture, data: Data
+) -> None:
     network = _network(architecture, [0, 1])
     found = _read("gradients", _context(network, data))
-    for replica in range(2):
-        twin = Hooked(network, replica, data)
-        for layer, linear in enumerate(twin.linears, start=1):
+    weights = [parameter.value for parameter in network.parameters if parameter.value.dim() == 3]
+    for signals, weight in zip(_signals(network, data), weights, strict=True):
+        for replica in range(2):
             # Times the examples: the gradient of the sum of the losses.
-            gradient = twin.outputs[layer, "linear"].grad
-            assert gradient is not None
-            values = NUM * gradient.numpy()
-            value = found[layer, "gradient", "sd", WHOLE][replica].item()
-            assert value == pytest.approx(values.std(), rel=1e-9)
-            value = found[layer, "gradient", "p15", WHOLE][replica].item()
-            assert value == pytest.approx(np.percentile(values, 15), rel=1e-9, abs=1e-13)
-            assert linear.weight.grad is not None
-            norms = linear.weight.grad.norm().item(), linear.weight.norm().item()
-            for quantity, figure in zip(
-                ("gradient_norm", "norm", "gradient_to_weight"),
-                (*norms, norms[0] / norms[1]),
-                strict=True,
-            ):
-                value = found[layer, "weight", quantity, WHOLE][replica].item()
-                assert value == pytest.approx(figure, rel=1e-9), quantity
+            values = NUM * signals.linear_grad[replica].numpy()
+            norm = weight[replica].norm().item()
+            gradient_norm = signals.weight_grad[replica].norm().item()
+            for (place, quantity), figure in {
+                ("gradient", "sd"): values.std(),
+                ("gradient", "p15"): np.percentile(values, 15),
+                ("weight", "gradient_norm"): gradient_norm,
+                ("weight", "norm"): norm,
+                ("weight", "gradient_to_weight"): gradient_norm / norm,
+            }.items():
+                value = found[signals.layer, place, quantity, WHOLE][replica].item()
+                assert value == pytest.approx(figure, rel=1e-9, abs=1e-13), quantity
 
 
 def test_shift_is_in_sds_of_the_context_before(architecture: Architecture, data: Data) -> None:
@@ -180,11 +174,9 @@ def test_shift_is_in_sds_of_the_context_before(architecture: Architecture, data:
     first = _context(before, data)
     assert not [key for key in _read("signals", first) if key[2] == "shift"]
     found = _read("signals", _context(after, data, memory=first.memory))
-    former, latter = (Hooked(network, 0, data).outputs for network in (before, after))
-    for (layer, place), output in latter.items():
-        if layer == 0:
-            continue
-        old, new = former[layer, place].detach(), output.detach()
+    former, latter = (_outputs(network, 0, data) for network in (before, after))
+    for (layer, place), new in latter.items():
+        old = former[layer, place]
         moved = (new.mean(dim=0) - old.mean(dim=0)).square().mean().sqrt()
         sd = old.var(dim=0, correction=0).mean().sqrt()
         value = found[layer, place, "shift", WHOLE].item()
@@ -202,7 +194,7 @@ def test_units_that_are_copies_or_dead_are_counted(data: Data) -> None:
     assert found[2, "weight", "distinct_units", WHOLE].tolist() == [9, 9]
     dead = found[1, "activation", "dead_fraction", WHOLE].tolist()
     assert dead[1] == pytest.approx(0.25)
-    outputs = Hooked(network, 1, data).outputs[1, "activation"].detach()
+    outputs = _outputs(network, 1, data)[1, "activation"]
     zero = (outputs == 0).double().mean().item()
     assert found[1, "activation", "saturated_fraction", WHOLE][1].item() == pytest.approx(zero)
     singular = torch.linalg.svdvals(outputs)
