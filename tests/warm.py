@@ -36,7 +36,7 @@ class Warm:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+            env={**os.environ, "COLUMNS": "100"},
             cwd=Path(__file__).parents[1],
             # Whatever ends the tests, it sees the end of its input, and ends what it has started.
             start_new_session=True,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running import python
 
 from bninit.verbs.study.run import open_study
 
@@ -69,15 +67,7 @@ def write_study(folder: Path, *, num_shapes: int, num_rates: int) -> Path:
 
 
 def train(folder: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(python(TRAIN, cwd=folder))
     return found
 
 

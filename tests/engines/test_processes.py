@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from kept import Reader, results, resumptions
+from running import python
 from small import fill
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,6 @@ def start(folder: Path, number: int) -> list[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         for n in range(number)
     ]
@@ -142,16 +141,9 @@ with LocalEngine(device="cpu") as engine:
 def train_large(folder: Path, megabytes: int) -> tuple[str, dict[str, Any]]:
     """What is noted, and what is kept but for stack sizes."""
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN_LARGE, str(megabytes)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    noted = python(TRAIN_LARGE, str(megabytes), cwd=folder)
     kept = results(folder / "runs")
-    return done.stdout, {k: v for k, v in kept.items() if not k.endswith("summary.json")}
+    return noted, {k: v for k, v in kept.items() if not k.endswith("summary.json")}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")

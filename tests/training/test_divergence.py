@@ -68,11 +68,14 @@ def test_the_step_is_the_one_of_a_plain_loop(data: Data, tell: Tell) -> None:
     assert STEPS_PER_EPOCH < expected[2] < 2 * STEPS_PER_EPOCH
     assert expected[4] is not None
     assert 1 < expected[4] < STEPS_PER_EPOCH
-    for told, step in zip(tell(LINEAR, LINEAR_PLANS, data), expected, strict=True):
+    together = tell(LINEAR, LINEAR_PLANS, data)
+    for plan, told, step in zip(LINEAR_PLANS, together, expected, strict=True):
         found = [diverged for _, _, diverged in told.epochs]
         if step is None:
             assert found == [None] * (LINEAR.train.epochs + 1)
             assert told.final is not None
+            (alone,) = tell(LINEAR, [plan], data)
+            assert told.bits == alone.bits, "whatever becomes of its neighbours"
         else:
             # Its last record is that of the epoch in which it happened, and epoch 0 is none.
             epoch = math.ceil(step / STEPS_PER_EPOCH)

@@ -26,10 +26,6 @@ OPTIMISERS = ("sgd", "adam", "adamw")
 BATCH = 40  # three whole batches and a rest of 30
 
 
-def session(settings: StackPlan, plans: list[ReplicaPlan], data: Data) -> Session:
-    return Session(settings, plans, data)
-
-
 @pytest.fixture
 def trained(settings: StackPlan) -> StackPlan:
     architecture = shape(
@@ -51,7 +47,7 @@ def test_the_steps_are_those_of_the_order_one_after_another(
     last_batch: str, trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     trained = vary(trained, last_batch=last_batch)
-    training = session(trained, mixed_plans[:3], data)
+    training = Session(trained, mixed_plans[:3], data)
     network, _, steps = program(training, trained)
     other, optimiser, _ = program(training, trained)
     for epoch, lr in ((1, 0.1), (2, 0.03)):
@@ -69,27 +65,6 @@ def test_the_steps_are_those_of_the_order_one_after_another(
         assert torch.equal(torch.from_numpy(steps.losses()), torch.stack(expected, dim=1))
     for name, value in network.tensors().items():
         assert torch.equal(value, other.tensors()[name]), name
-
-
-def test_an_epoch_can_be_gone_on_with(
-    trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
-) -> None:
-    training = session(trained, mixed_plans[:2], data)
-    network, optimiser, steps = program(training, trained)
-    order = epoch_order([0, 1], epoch=1, num_examples=len(data.train_y))
-    with torch.no_grad():
-        steps.begin(order, lr=0.1)
-        for _ in range(4):
-            steps.step()
-    whole = steps.losses()
-    network, optimiser, steps = program(training, trained)
-    again = Steps(network, optimiser, data, trained.train)
-    with torch.no_grad():
-        for one, first, last in ((steps, 0, 1), (again, 1, 3), (steps, 3, 4)):
-            one.begin(order, lr=0.1, first=first)
-            for _ in range(first, last):
-                one.step()
-            assert (one.losses() == whole[:, first:last]).all()
 
 
 class Calls(TorchDispatchMode):
@@ -117,12 +92,8 @@ def test_every_step_calls_the_same_with_the_same_constants(
     mixed_plans: list[ReplicaPlan],
 ) -> None:
     """A captured step repeats the calls of one step: what changes has to lie in tensors."""
-    trained = vary(
-        trained,
-        running=running,
-        optim=OPTIM[optimiser],
-    )
-    training = session(trained, mixed_plans[:2], data)
+    trained = vary(trained, running=running, optim=OPTIM[optimiser])
+    training = Session(trained, mixed_plans[:2], data)
     _, _, steps = program(training, trained)
     made = []
     with torch.no_grad():
@@ -142,7 +113,7 @@ def test_every_step_calls_the_same_with_the_same_constants(
 def test_nothing_of_the_stack_moves_in_memory(
     trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    training = session(trained, mixed_plans[:2], data)
+    training = Session(trained, mixed_plans[:2], data)
     places = []
     for _ in range(2):
         training.run_epoch()
@@ -167,7 +138,7 @@ class Replayed:
 def test_a_rest_has_a_graph_of_its_own(
     trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
-    plain, replaying = (session(trained, mixed_plans[:2], data) for _ in range(2))
+    plain, replaying = (Session(trained, mixed_plans[:2], data) for _ in range(2))
     graphs = {is_rest: Replayed(replaying.steps, is_rest=is_rest) for is_rest in (False, True)}
     replaying.steps._graphs = graphs
     for _ in range(2):
@@ -179,7 +150,7 @@ def test_how_the_steps_were_made_is_told(
     trained: StackPlan, data: Data, mixed_plans: list[ReplicaPlan]
 ) -> None:
     steps_module._launch_mode.clear()
-    session(trained, mixed_plans[:1], data)
+    Session(trained, mixed_plans[:1], data)
     assert launch_mode() == {"steps": PLAIN}
 
 
@@ -206,10 +177,10 @@ def test_captured_steps_are_the_plain_ones(
         device="cuda",
     )
     data = make_data(device="cuda")
-    captured = session(trained, mixed_plans, data)
+    captured = Session(trained, mixed_plans, data)
     assert launch_mode() == {"steps": CAPTURED}
     monkeypatch.setattr(Steps, "_capture", lambda _self: None)
-    plain = session(trained, mixed_plans, data)
+    plain = Session(trained, mixed_plans, data)
     assert launch_mode() == {"steps": PLAIN}
     for _ in range(2):
         losses = [one.run_epoch() for one in (captured, plain)]
@@ -226,7 +197,7 @@ def test_nothing_waits_for_the_gpu_within_an_epoch(
     trained: StackPlan, make_data: MakeData, mixed_plans: list[ReplicaPlan]
 ) -> None:
     trained = vary(trained, device="cuda")
-    training = session(trained, mixed_plans, make_data(device="cuda"))
+    training = Session(trained, mixed_plans, make_data(device="cuda"))
     order = epoch_order(list(range(10)), epoch=1, num_examples=150)
     training.steps.begin(order, lr=0.1)
     torch.cuda.set_sync_debug_mode("error")
@@ -252,7 +223,7 @@ def test_a_step_that_cannot_be_captured_is_made_all_the_same(
 
     monkeypatch.setattr(steps_module, "train_step", waiting)
     trained = vary(trained, device="cuda")
-    training = session(trained, mixed_plans, make_data(device="cuda"))
+    training = Session(trained, mixed_plans, make_data(device="cuda"))
     assert launch_mode()["steps"].startswith(f"{PLAIN}: capturing failed: ")
     assert training.run_epoch().shape == (10, 4)
 
@@ -263,11 +234,7 @@ def test_the_first_steps_are_those_of_the_cpu(
     trained: StackPlan, make_data: MakeData, mixed_plans: list[ReplicaPlan]
 ) -> None:
     losses = [
-        session(
-            vary(trained, device=device),
-            mixed_plans,
-            make_data(device=device),
-        ).run_epoch()
+        Session(vary(trained, device=device), mixed_plans, make_data(device=device)).run_epoch()
         for device in ("cpu", "cuda")
     ]
     assert abs(losses[0] - losses[1]).max() < 1e-3
