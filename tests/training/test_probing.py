@@ -59,8 +59,9 @@ def test_taking_probes_changes_no_bit(
     tell: Tell,
 ) -> None:
     plan = plan_of(placement, running=running, activation=activation, optim=OPTIM[optimiser])
+    every = ProbeSettings(enabled=True, groups=GROUPS, batch_size=50)
     bare = tell(vary(plan, probes=NO_PROBES), mixed_plans[:2], data)
-    probed = tell(plan, mixed_plans[:2], data)
+    probed = tell(vary(plan, probes=every), mixed_plans[:2], data)
     for with_probes, without in zip(probed, bare, strict=True):
         assert all(checkpoint.probes for checkpoint in with_probes.checkpoints)
         assert not any(checkpoint.probes for checkpoint in without.checkpoints)
