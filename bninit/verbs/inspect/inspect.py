@@ -156,11 +156,10 @@ def inspect(
 
     if not runs:
         raise UserError("no run is named", hint="name some, as in bninit inspect NAME-ID/seed-0")
-    chosen: dict[tuple[str, int], Run] = {}
-    for run in resolve_runs(runs, runs_dir=runs_dir):
-        check_probed(run)
-        chosen.setdefault((run.arm, run.seed), run)
-    arms = arms_of(chosen.values())
+    chosen = resolve_runs(runs, runs_dir=runs_dir)
+    for run in chosen:
+        _check_probed(run)
+    arms = arms_of(chosen)
     if len(arms) > MOST_ARMS:
         raise UserError(
             f"too many arms: {len(arms)}", hint=f"at most {MOST_ARMS} fit side by side; name fewer"
@@ -189,7 +188,7 @@ def inspect(
     return Inspection(arms=tuple(inspected), tables=tables)
 
 
-def check_probed(run: Run) -> None:
+def _check_probed(run: Run) -> None:
     """Make sure that a run is finished and has probes; else a `UserError`."""
     if run.has_layers:
         return
@@ -223,18 +222,9 @@ def _tables_of(arm: Arm, *, layers: Sequence[int]) -> dict[str, pd.DataFrame]:
     tables["distributions"] = _ridges(inputs[inputs["unit"] < 0], layers)
     of_units = _columns(inputs[inputs["unit"] >= 0], UNIT_PERCENTILES, ["unit", *_MOMENT])
     tables["units"] = of_units[["step", "epoch", "layer", *of_units.columns[4:], "unit"]]
-    modes = [
-        _means(readings, "network", {f"{key}_{mode}": key for key in ("accuracy", "loss")}).assign(
-            mode=mode
-        )
-        for mode in MODES
-    ]
-    tables["modes"] = pd.concat(modes, ignore_index=True).drop(columns="layer")
-    gaps = [
-        _means(readings, "norm", {f"mean_gap_{kind}": "mean_gap"}).assign(statistics=kind)
-        for kind in STATISTICS
-    ]
-    squares = pd.concat(gaps, ignore_index=True)
+    modes = _by_kind(readings, "network", ("accuracy", "loss"), "mode", MODES)
+    tables["modes"] = modes.drop(columns="layer")
+    squares = _by_kind(readings, "norm", ("mean_gap",), "statistics", STATISTICS)
     squares["mean_gap"] **= 2
     keys = ["statistics", "step", "epoch"]
     over_layers = squares.groupby(keys, sort=False)["mean_gap"].mean().reset_index()
@@ -258,6 +248,19 @@ def _means(
         (np.exp(means) if is_scale else means).unstack("quantity").reindex(columns=list(columns))
     )
     return table.rename(columns=columns).reset_index().rename_axis(columns=None)
+
+
+def _by_kind(
+    readings: pd.DataFrame, place: str, quantities: Sequence[str], name: str, kinds: Sequence[str]
+) -> pd.DataFrame:
+    """Means of quantities with each kind of batch norm's statistics, one below the other."""
+    import pandas as pd
+
+    parts = [
+        _means(readings, place, {f"{key}_{kind}": key for key in quantities}).assign(**{name: kind})
+        for kind in kinds
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _columns(readings: pd.DataFrame, percents: Sequence[int], keys: list[str]) -> pd.DataFrame:
@@ -296,15 +299,8 @@ def density(percents: Sequence[int], values: Floats) -> tuple[Floats, Floats]:
 
     A monotone cubic through the percentiles (Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17, 238)
     gives numbers, each of which becomes a Gaussian. The density beyond the outermost percentiles is
-    unknown.
-
-    Args:
-        percents: Rising, within (0, 100).
-        values: The percentiles, rising.
-
-    Returns:
-        Points x, and the density there, its largest value 1. Where all percentiles are equal, this
-        point three times, with the heights 0, 1 and 0; nothing where they are not finite.
+    unknown. Its largest value is 1. Where all percentiles are equal, this point is given three
+    times, with the heights 0, 1 and 0; nothing where they are not finite.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -322,36 +318,22 @@ def density(percents: Sequence[int], values: Floats) -> tuple[Floats, Floats]:
 
 
 def summary_rows(found: Inspection) -> list[dict[str, Any]]:
-    """Each arm and layer before training and at its end, NaN where it was not read.
-
-    Returns:
-        Rows with arm, layer, and ``<map>_start`` and ``<map>_end`` for each of `MAPS`.
-    """
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for name in MAPS:
-        for arm in found.arms:
-            table = found.of(name, arm.label)
-            if table is None:
-                continue
-            for layer in sorted(table["layer"].unique().tolist()):
-                values = table[table["layer"] == layer].sort_values("step")["value"]
-                row = rows.setdefault((arm.label, layer), {})
-                row |= {f"{name}_start": values.iloc[0], f"{name}_end": values.iloc[-1]}
-    order = {arm.label: i for i, arm in enumerate(found.arms)}
+    """Each arm and layer: ``<map>_start`` and ``<map>_end`` of `MAPS`, NaN if it was not read."""
     empty = {f"{name}_{end}": np.nan for name in MAPS for end in ("start", "end")}
-    return [
-        {"arm": key[0], "layer": key[1], **empty, **rows[key]}
-        for key in sorted(rows, key=lambda key: (order[key[0]], key[1]))
-    ]
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for name in MAPS.keys() & found.tables.keys():
+        by_layer = found.tables[name].sort_values("step").groupby(["arm", "layer"])["value"]
+        key: Any
+        for key, values in by_layer:
+            arm, layer = key
+            row = rows.setdefault((arm, layer), {"arm": arm, "layer": int(layer), **empty})
+            row |= {f"{name}_start": values.iloc[0], f"{name}_end": values.iloc[-1]}
+    order = {arm.label: i for i, arm in enumerate(found.arms)}
+    return sorted(rows.values(), key=lambda row: (order[row["arm"]], row["layer"]))
 
 
 def mode_rows(found: Inspection) -> list[dict[str, Any]]:
-    """Each arm with batch norm at the end of training.
-
-    Returns:
-        Rows with arm, running, ``accuracy_<mode>`` for each of `MODES`, and ``gap_<statistics>``
-        for each of `STATISTICS`.
-    """
+    """Each arm with batch norm at its end: ``accuracy_<mode>`` and ``gap_<statistics>``."""
     rows = []
     for arm in found.arms:
         modes, gaps = found.of("modes", arm.label), found.of("statistics", arm.label)

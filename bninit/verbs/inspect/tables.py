@@ -1,9 +1,11 @@
-"""An inspection as tables on the terminal, as CSV and as JSON."""
+"""What `bninit inspect` shows and writes: tables, CSV, JSON and pictures."""
 
 from __future__ import annotations
 
 import math
+import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +14,9 @@ from rich.text import Text
 from bninit.show import words
 from bninit.show.tables import Column, Table, stacked
 from bninit.store.files import json_text
+from bninit.store.output import joined_name, keep_findings
 from bninit.verbs.inspect.inspect import Inspection, mode_rows, summary_rows
+from bninit.verbs.inspect.pictures import pictures
 
 
 def print_inspection(
@@ -40,9 +44,34 @@ def inspection_json(found: Inspection) -> str:
     return json_text(value)
 
 
-def csv_texts(found: Inspection) -> dict[str, str]:
-    """The table of each picture, as CSV by file name."""
-    return {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
+def keep_inspection(
+    found: Inspection, *, runs_dir: str | os.PathLike[str] = "runs", name: str | None = None
+) -> Path:
+    """Write pictures, their tables and ``inspect.json`` into ``<runs_dir>/inspect/<name>``.
+
+    Raises:
+        StoreError: The folder cannot be written.
+        UserError: The name cannot name a folder.
+    """
+    # The table of each picture lies beside it.
+    csvs = {f"{name}.csv": table.to_csv(index=False) for name, table in found.tables.items()}
+    return keep_findings(
+        {**pictures(found), **csvs, "inspect.json": inspection_json(found)},
+        runs_dir=runs_dir,
+        kind="inspect",
+        name=default_name(found) if name is None else name,
+    )
+
+
+def default_name(found: Inspection) -> str:
+    """A folder name made of the arms' labels, the same for the same runs."""
+    return joined_name(
+        [
+            f"{arm.label}-seed-{arm.seeds[0]}" if len(arm.seeds) == 1 else arm.label
+            for arm in found.arms
+        ],
+        ids=[f"{arm.id}/{seed}" for arm in found.arms for seed in arm.seeds],
+    )
 
 
 def _layer_table(found: Inspection) -> Table:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,16 +91,8 @@ def linear_names(architecture: Architecture) -> list[str]:
 def filter_normalized_direction(architecture: Architecture, state: State, number: int) -> Direction:
     """A random direction whose every filter has the norm of the network's own (Li et al. 2018).
 
-    Biases, gamma, beta and units without incoming weights (all zero) do not move.
-
-    Args:
-        architecture: The shape of the network.
-        state: Its parameters, as `StackedMLP.state` gives them.
-        number: Of the direction, from 1; equal raw draws for all networks of a shape, so that
-            these are paired.
-
-    Returns:
-        A change of each weight matrix, in its dtype and on its device.
+    Biases, gamma, beta and units without incoming weights (all zero) do not move. Numbers count
+    from 1; the raw draws of one are equal for all networks of a shape, so that these are paired.
     """
     draws = direction_draws(DIRECTION_SEED, number)
     found: Direction = {}
@@ -134,21 +126,8 @@ def slice_losses(
     with other weights is then not normalized at all. Without batch norm both are equal. On the CPU
     a point has the same bits whichever points it is computed with.
 
-    Args:
-        architecture: The shape of the network.
-        state: Its parameters and statistics, as `StackedMLP.state` gives them. Read only.
-        directions: At least one; parameters without a change stay as they are.
-        coordinates: (point, direction).
-        x: (example, feature); with ``batch`` statistics at least two examples, all one batch.
-        y: (example,), class numbers.
-        statistics: ``batch`` or ``running``.
-        precision: Of matrix products; see `bninit.nets.products.PRECISIONS`.
-
-    Returns:
-        (point,), float64, in nats per example, on the CPU; NaN or infinity where the loss is.
-
-    Raises:
-        ValueError: `statistics` is neither.
+    Coordinates are (point, direction), x (example, feature), the losses (point,) in float64 and
+    nats per example on the CPU; NaN or infinity where the loss is.
     """
     if statistics not in STATISTICS:
         raise ValueError(f"statistics must be {' or '.join(STATISTICS)}, not {statistics!r}")
@@ -181,58 +160,45 @@ def slice_losses(
     return torch.tensor(found, dtype=torch.float64)
 
 
+@dataclass(kw_only=True)
 class Survey:
-    """Evaluates the loss along trainings and around networks on one device; writes nothing.
+    """Evaluates the loss along trainings and around networks on one device; writes nothing."""
 
-    Args:
-        subjects: Runs, and what they are called.
-        options: What to evaluate.
-        device: Where to compute.
-        data_dir: Folder searched first for data sets.
-        watcher: Shows progress.
-    """
-
-    def __init__(
-        self,
-        subjects: Sequence[tuple[Run, LandscapeRun]],
-        options: LandscapeOptions,
-        *,
-        device: torch.device,
-        data_dir: Path | None,
-        watcher: Progress,
-    ) -> None:
-        self._subjects = subjects
-        self._options = options
-        self._device = device
-        self._data_dir = data_dir
-        self._watcher = watcher
-        self._data: dict[DataKey, Data] = {}
-        self._tables: dict[str, list[pd.DataFrame]] = {}
-        self._gaps: dict[str, float] = {}
-        self._paths: dict[str, list[dict[str, Tensor]]] = {}
+    subjects: Sequence[tuple[Run, LandscapeRun]]
+    options: LandscapeOptions
+    device: torch.device
+    data_dir: Path | None
+    watcher: Progress
+    _data: dict[DataKey, Data] = field(default_factory=dict)
+    _tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    _gaps: dict[str, float] = field(default_factory=dict)
+    _paths: dict[str, list[dict[str, Tensor]]] = field(default_factory=dict)
 
     def run(self) -> Landscape:
         """All kinds that are requested."""
         import pandas as pd
 
-        kinds = self._options.kinds
+        kinds = self.options.kinds
         if GRADIENT in kinds or TRAJECTORY in kinds:
             self._replay_all()
-        planes = {label: principal_plane(_flat(path)) for label, path in self._paths.items()}
+        planes = {}
+        for label, path in self._paths.items():
+            flat = [torch.cat([value.flatten() for value in state.values()]) for state in path]
+            planes[label] = principal_plane(torch.stack(flat).numpy())
         ranges = common_ranges([plane.path for plane in planes.values()]) if planes else None
-        for run, row in self._subjects:
+        for run, row in self.subjects:
             if ranges is not None and row.label in planes:
                 self._trajectory(run, row.label, planes[row.label], ranges)
-        for run, row in self._subjects:
+        for run, row in self.subjects:
             if LINE in kinds or (PLANE in kinds and row.first_of_arm):
                 self._slice(run, row)
-        rows = [replace(row, replay_gap=self._gaps.get(row.label)) for _, row in self._subjects]
+        rows = [replace(row, replay_gap=self._gaps.get(row.label)) for _, row in self.subjects]
         order = {row.label: place for place, row in enumerate(rows)}
         for parts in self._tables.values():
             parts.sort(key=lambda part: order[part["label"].iloc[0]])
         return Landscape(
             runs=tuple(rows),
-            settings=asdict(self._options),
+            settings=asdict(self.options),
             tables={
                 name: pd.concat(parts, ignore_index=True) for name, parts in self._tables.items()
             },
@@ -240,31 +206,31 @@ class Survey:
                 label: (float(plane.explained[0]), float(plane.explained[1]))
                 for label, plane in planes.items()
             },
-            notes=tuple(notes_of(rows, self._options)),
+            notes=tuple(notes_of(rows, self.options)),
         )
 
     def _replay_all(self) -> None:
         """Train every run once more, in stacks."""
-        jobs = [Job(run.config, run.seed) for run, _ in self._subjects]
-        subject_of = {id(job): each for job, each in zip(jobs, self._subjects, strict=True)}
-        for stack in plan_stacks(jobs, largest=partial(largest_stack, device=self._device)):
+        jobs = [Job(run.config, run.seed) for run, _ in self.subjects]
+        subject_of = {id(job): each for job, each in zip(jobs, self.subjects, strict=True)}
+        for stack in plan_stacks(jobs, largest=partial(largest_stack, device=self.device)):
             self._replay(stack, [subject_of[id(job)] for job in stack])
 
     def _replay(self, stack: Sequence[Job], subjects: Sequence[tuple[Run, LandscapeRun]]) -> None:
         """Train a stack once more: measure along its gradients, and keep its paths."""
-        kinds, config = self._options.kinds, stack[0].config
+        kinds, config = self.options.kinds, stack[0].config
         num_steps = config.train.epochs * config.iterations_per_epoch
-        steps = measured_steps(num_steps, self._options.steps) if GRADIENT in kinds else ()
+        steps = measured_steps(num_steps, self.options.steps) if GRADIENT in kinds else ()
         along = f", {len(steps)} of them measured along the gradient" if steps else ""
         labels = ", ".join(row.label for _, row in subjects)
-        self._watcher.note(f"{labels}: training once more, {num_steps:,} steps{along}")
+        self.watcher.note(f"{labels}: training once more, {num_steps:,} steps{along}")
         losses: list[npt.NDArray[np.floating]] = []
         for epoch in replay(
-            stack_plan(config, device=self._device),
+            stack_plan(config, device=self.device),
             [replica_plan(job) for job in stack],
             self._data_of(config),
             steps=steps,
-            lengths=self._options.lengths,
+            lengths=self.options.lengths,
         ):
             losses.append(epoch.step_losses)
             for place, (_, row) in enumerate(subjects):
@@ -283,25 +249,29 @@ class Survey:
     def _measured(self, label: str, place: int, measured: MeasuredStep) -> None:
         """One network's measured step: a row, and a row for each step length."""
         along, (low, high) = measured.along, measured.along.loss_limits
+        lengths = along.lengths
+        of_step = {
+            "loss": along.loss,
+            "lowest_loss": low,
+            "highest_loss": high,
+            "gradient_norm": along.gradient_norm,
+            **{name: getattr(along, name) for name in OF_STEP},
+        }
         self._keep(
             "steps",
             label,
             step=[measured.step],
             epoch=measured.epoch,
             learning_rate=measured.learning_rate,
-            shortest=float(along.lengths[0]),
-            longest=float(along.lengths[-1]),
-            loss=float(along.loss[place]),
-            lowest_loss=float(low[place]),
-            highest_loss=float(high[place]),
-            gradient_norm=float(along.gradient_norm[place]),
-            **{name: float(getattr(along, name)[place]) for name in OF_STEP},
+            shortest=float(lengths[0]),
+            longest=float(lengths[-1]),
+            **{name: float(values[place]) for name, values in of_step.items()},
         )
         self._keep(
             "lengths",
             label,
             step=measured.step,
-            length=[float(length) for length in along.lengths],
+            length=[float(length) for length in lengths],
             loss=[float(loss) for loss in along.losses[place]],
             gradient_change=[float(change) for change in along.gradient_changes[place]],
         )
@@ -312,13 +282,13 @@ class Survey:
         """The path of a training, and the loss on its plane, through the end of the path."""
         x, y = plane.path.T
         self._keep("paths", label, epoch=np.arange(len(x)), x=x, y=y)
-        points = grid(*ranges, resolution=self._options.resolution)
-        self._watcher.note(f"{label}: {len(points)} points on the plane of its training")
+        points = grid(*ranges, resolution=self.options.resolution)
+        self.watcher.note(f"{label}: {len(points)} points on the plane of its training")
         end = self._paths[label][-1]
         sizes = [value.numel() for value in end.values()]
         directions = [
             {
-                name: piece.view(value.shape).to(self._device, value.dtype)
+                name: piece.view(value.shape).to(self.device, value.dtype)
                 for (name, value), piece in zip(end.items(), along.split(sizes), strict=True)
             }
             for along in torch.from_numpy(plane.directions)
@@ -328,7 +298,7 @@ class Survey:
 
     def _slice(self, run: Run, row: LandscapeRun) -> None:
         """Lines along each random direction, and the plane of the first two."""
-        options, label, extent = self._options, row.label, self._options.extent
+        options, label, extent = self.options, row.label, self.options.extent
         architecture, state = run.config.architecture, self._state_of(run)
         directions = [
             filter_normalized_direction(architecture, state, k)
@@ -336,35 +306,35 @@ class Survey:
         ]
         if LINE in options.kinds:
             num_points = options.directions * options.resolution
-            self._watcher.note(f"{label}: {num_points} points on lines around it")
+            self.watcher.note(f"{label}: {num_points} points on lines around it")
             positions = np.linspace(-extent, extent, options.resolution)
             for k, direction in enumerate(directions[: options.directions], start=1):
                 losses = self._losses(run.config, state, [direction], positions[:, None])
                 self._keep("lines", label, direction=k, position=positions, loss=losses)
         if PLANE in options.kinds and row.first_of_arm:
             points = grid((-extent, extent), (-extent, extent), resolution=options.resolution)
-            self._watcher.note(f"{label}: {len(points)} points on a plane around it")
+            self.watcher.note(f"{label}: {len(points)} points on a plane around it")
             losses = self._losses(run.config, state, directions[:2], points)
             self._keep("planes", label, x=points[:, 0], y=points[:, 1], loss=losses)
 
     def _state_of(self, run: Run) -> dict[str, Tensor]:
         """The trained network on the device."""
         state = run.load_network().state_dict()
-        return {name: value.detach().to(self._device) for name, value in state.items()}
+        return {name: value.detach().to(self.device) for name, value in state.items()}
 
     def _losses(
         self, config: Config, state: State, directions: Sequence[Direction], coordinates: Numbers
     ) -> Numbers:
         """Losses as `slice_losses` gives them, on the first training examples of the config."""
-        data, examples = self._data_of(config), self._options.examples
+        data, examples = self._data_of(config), self.options.examples
         found: Numbers = slice_losses(
             config.architecture,
-            {name: value.to(self._device) for name, value in state.items()},
+            {name: value.to(self.device) for name, value in state.items()},
             directions=directions,
             coordinates=torch.from_numpy(coordinates),
             x=data.train_x[:examples],
             y=data.train_y[:examples],
-            statistics=self._options.statistics,
+            statistics=self.options.statistics,
             precision=config.train.products,
         ).numpy()
         return found
@@ -373,7 +343,7 @@ class Survey:
         key = data_key(config)
         if key not in self._data:
             # One at a time: runs on different data do not hold them all.
-            data = load_data(config, data_dir=self._data_dir, device=self._device)
+            data = load_data(config, data_dir=self.data_dir, device=self.device)
             self._data = {key: data}
         return self._data[key]
 
@@ -382,10 +352,3 @@ class Survey:
 
         rows = pd.DataFrame({"label": label, **columns})
         self._tables.setdefault(table, []).append(rows)
-
-
-def _flat(path: Sequence[State]) -> npt.NDArray[np.floating]:
-    """All parameters after each epoch, (epoch, parameter)."""
-    return np.stack(
-        [torch.cat([value.flatten() for value in state.values()]).numpy() for state in path]
-    )

@@ -150,12 +150,7 @@ def measured_steps(num_steps: int, num_measured: int) -> tuple[int, ...]:
 
 
 def common_ranges(paths: Sequence[Numbers], *, margin: float = 0.15) -> tuple[Range, Range]:
-    """The smallest ranges of x and y that hold every path, (point, 2), with a margin.
-
-    Args:
-        paths: At least one.
-        margin: On each side, as a fraction of the longer range.
-    """
+    """Ranges of x and y that hold every path, (point, 2), and a margin of the longer range."""
     points = np.concatenate(paths)
     (left, bottom), (right, top) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     room = margin * max(right - left, top - bottom)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bninit.show import charts, words
-from bninit.show.charts import ArmStyle, Axis, Chart
-from bninit.verbs.landscape.landscape import Landscape, LandscapeRun, Numbers
+from bninit.show.charts import Axis, Chart
+from bninit.verbs.landscape.landscape import Landscape, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +20,6 @@ _LEVELS_PER_DECADE = 4
 _MOST_DECADES = 4.0
 _MOST_COLUMNS = 3
 _SIDE = 300
-_CROSS = "cross"
 
 _PANELS = (
     (
@@ -46,15 +44,15 @@ _PANELS = (
 
 def pictures(found: Landscape) -> dict[str, bytes]:
     """Draw the picture of each kind that was evaluated, as PNG files by name."""
-    draw: dict[str, tuple[str, Callable[[Landscape], Chart]]] = {
-        "gradient": ("steps", gradient_chart),
-        "lines": ("lines", lines_chart),
-        "planes": ("planes", planes_chart),
-        "trajectories": ("trajectories", trajectories_chart),
+    draw: dict[str, Callable[[Landscape], Chart]] = {
+        "steps": gradient_chart,
+        "lines": lines_chart,
+        "planes": planes_chart,
+        "trajectories": trajectories_chart,
     }
     return {
-        f"{name}.png": charts.png(chart(found))
-        for name, (table, chart) in draw.items()
+        f"{'gradient' if table == 'steps' else table}.png": charts.png(chart(found))
+        for table, chart in draw.items()
         if table in found.tables
     }
 
@@ -69,12 +67,10 @@ def gradient_chart(found: Landscape) -> Chart:
         by = f"{lengths[0]:g}" + ("" if len(lengths) == 1 else f" to {lengths[-1]:g}")
     x = Axis(title="training step", whole=True).over(steps["step"].tolist())
     drawn = []
-    for columns, title, label in _PANELS:
-        rows = _rows(steps, "step", columns)
-        look = _looks(found) | {"marks": "line", "height": 220}
-        if "relative_gradient_change" in columns:
-            look["guides"] = {1.0: "its own norm"}
-        drawn.append(charts.lines(rows, x=x, y=_loss_axis(rows, label), title=title, **look))
+    for columns, title, y_title in _PANELS:
+        guides = {1.0: "its own norm"} if "relative_gradient_change" in columns else {}
+        look: dict[str, Any] = {"title": title, "height": 220, "guides": guides}
+        drawn.append(_bands(found, steps, ("step", *columns), x=x, y_title=y_title, **look))
     return charts.page(drawn, title=f"Moving along the gradient by {by}, at steps of the training")
 
 
@@ -82,18 +78,11 @@ def lines_chart(found: Landscape) -> Chart:
     """The loss along random directions through each network."""
     number = found.settings["directions"]
     several = f" Line: median of {number} directions. Band: lowest to highest."
-    rows = _rows(arm_lines(found), "position", ("median", "low", "high"))
-    drawn = charts.lines(
-        rows,
-        x=Axis(title="distance from the network (in the norm of each unit's incoming weights)"),
-        y=_loss_axis(rows, "training loss (nats)"),
-        marks="line",
-        width=560,
-        height=340,
-        **_looks(found),
-    )
+    x = Axis(title="distance from the network (in the norm of each unit's incoming weights)")
+    columns = ("position", "median", "low", "high")
+    look: dict[str, Any] = {"y_title": "training loss (nats)", "width": 560, "height": 340}
     return charts.page(
-        [drawn],
+        [_bands(found, arm_lines(found), columns, x=x, **look)],
         title="Loss around each trained network, along random directions",
         note="The network is at 0." + (several if number > 1 else " One direction."),
         columns=1,
@@ -102,9 +91,9 @@ def lines_chart(found: Landscape) -> Chart:
 
 def planes_chart(found: Landscape) -> Chart:
     """The loss on the plane of two random directions through each network."""
-    titles = ["random direction 1 (filter norms)", "random direction 2 (filter norms)"]
+    axes = ("random direction 1 (filter norms)", "random direction 2 (filter norms)")
     return charts.page(
-        _planes(found, "planes", lambda run, x, y: [_end(x, y)], lambda run: titles),
+        _planes(found, "planes", {run.label: axes for run in found.runs}),
         title="Loss around each trained network, on the plane of two random directions",
         note="Cross: the trained network. White lines: equal loss.",
         columns=_MOST_COLUMNS,
@@ -113,13 +102,15 @@ def planes_chart(found: Landscape) -> Chart:
 
 def trajectories_chart(found: Landscape) -> Chart:
     """The loss on the plane of each training, with its path."""
-
-    def titles(run: LandscapeRun) -> list[str]:
-        first, second = (words.percent(s, num_digits=0) for s in found.explained[run.label])
-        return [f"1st principal component ({first} of variance)", f"2nd component ({second})"]
-
+    axes = {}
+    for label, shares in found.explained.items():
+        first, second = (words.percent(share, num_digits=0) for share in shares)
+        axes[label] = (
+            f"1st principal component ({first} of variance)",
+            f"2nd component ({second})",
+        )
     return charts.page(
-        _planes(found, "trajectories", partial(_path, found), titles),
+        _planes(found, "trajectories", axes),
         title="Loss on the plane that holds most of each training, and the path of the training",
         note="Circles: after each epoch. Axes: distances between weights. "
         "Cross: the trained network. White lines: equal loss.",
@@ -127,13 +118,8 @@ def trajectories_chart(found: Landscape) -> Chart:
     )
 
 
-def _planes(
-    found: Landscape,
-    name: str,
-    above: Callable[[LandscapeRun, Axis, Axis], list[Chart]],
-    titles: Callable[[LandscapeRun], Sequence[str]],
-) -> list[Chart]:
-    """Contours of the loss with one colour scale and equal axes, and what lies above them."""
+def _planes(found: Landscape, name: str, titles: Mapping[str, tuple[str, str]]) -> list[Chart]:
+    """Contours of the loss with one colour scale and equal axes, titled by label."""
     table = found.tables[name]
     levels = contour_levels(table["loss"])
     panels = []
@@ -143,18 +129,17 @@ def _planes(
             continue
         x, y = (
             Axis(title=title, low=float(table[side].min()), high=float(table[side].max()))
-            for side, title in zip(("x", "y"), titles(run), strict=True)
+            for side, title in zip(("x", "y"), titles[run.label], strict=True)
         )
         width, height = (axis.ends[1] - axis.ends[0] for axis in (x, y))
-        panels.append(
-            charts.panel(
-                *_contours(rows, levels, x, y),
-                *above(run, x, y),
-                title=f"{run.arm} (seed {run.seed})",
-                width=_SIDE,
-                height=round(_SIDE * height / width),
-            )
-        )
+        layers = _contours(rows, levels, x, y)
+        if name == "trajectories":
+            layers += _path(found.of("paths", run), x, y)
+        end = {"x": x.x("x"), "y": y.y("y"), "fill": {"value": charts.VERMILLION}}
+        look = {"shape": "cross", "size": 130, "opacity": 1, "stroke": charts.PAPER}
+        layers.append(charts.mark("point", [{"x": 0.0, "y": 0.0}], end, **look))
+        title, size = f"{run.arm} (seed {run.seed})", round(_SIDE * height / width)
+        panels.append(charts.panel(*layers, title=title, width=_SIDE, height=size))
     return panels
 
 
@@ -229,29 +214,20 @@ def _ring_rows(ring: Numbers, number: int, **columns: float) -> Iterator[dict[st
         yield {"x": x, "y": y, "order": order, "ring": number, **columns}
 
 
-def _path(found: Landscape, run: LandscapeRun, x: Axis, y: Axis) -> list[Chart]:
-    """The path of a training, with its start and end."""
-    path = found.of("paths", run)
+def _path(path: pd.DataFrame, x: Axis, y: Axis) -> list[Chart]:
+    """The path of a training, with its start."""
     rows = [{str(key): value for key, value in row.items()} for row in path.to_dict("records")]
     at = {"x": x.x("x"), "y": y.y("y")}
     ordered = at | {"order": {"field": "epoch"}}
-    beside: dict[str, Any] = {"text": {"value": "start"}}
+    beside: dict[str, Any] = at | {"text": {"value": "start"}}
     says = {"align": "right", "dx": -4, "dy": -9, "fontSize": 12}
     return [
         charts.mark("line", rows, ordered, color=charts.PAPER, strokeWidth=4),
         charts.mark("line", rows, ordered, color=charts.VERMILLION, strokeWidth=1.8),
         charts.mark("point", rows, at, color=charts.VERMILLION, opacity=1, size=35),
-        charts.mark("text", rows[:1], at | beside, stroke=charts.PAPER, strokeWidth=3, **says),
-        charts.mark("text", rows[:1], at | beside, color=charts.VERMILLION, **says),
-        _end(x, y),
+        charts.mark("text", rows[:1], beside, stroke=charts.PAPER, strokeWidth=3, **says),
+        charts.mark("text", rows[:1], beside, color=charts.VERMILLION, **says),
     ]
-
-
-def _end(x: Axis, y: Axis) -> Chart:
-    """The trained network."""
-    look = {"shape": _CROSS, "size": 130, "opacity": 1, "stroke": charts.PAPER}
-    at = {"x": x.x("x"), "y": y.y("y"), "fill": {"value": charts.VERMILLION}}
-    return charts.mark("point", [{"x": 0.0, "y": 0.0}], at, **look)
 
 
 def arm_steps(found: Landscape) -> pd.DataFrame:
@@ -271,29 +247,29 @@ def _with_arm(found: Landscape, name: str) -> pd.DataFrame:
     return found.tables[name].assign(arm=found.tables[name]["label"].map(arms))
 
 
-def _rows(table: pd.DataFrame, x: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of lines: ``y``, ``low`` and ``high`` from columns."""
-    names = dict(zip(("y", "low", "high"), columns, strict=True))
-    return [
-        {"arm": row["arm"], "x": row[x]} | {name: row[column] for name, column in names.items()}
+def _bands(
+    found: Landscape,
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    x: Axis,
+    y_title: str,
+    **look: Any,
+) -> Chart:
+    """A line and its band for each arm: columns of x, value, low and high end."""
+    names = dict(zip(("x", "y", "low", "high"), columns, strict=True))
+    rows = [
+        {"arm": row["arm"]} | {name: row[column] for name, column in names.items()}
         for row in table.to_dict("records")
     ]
-
-
-def _loss_axis(rows: Sequence[Mapping[str, Any]], title: str) -> Axis:
-    """An axis that holds all finite values, logarithmic where they span much."""
     values = [row[key] for row in rows for key in ("y", "low", "high")]
-    axis = charts.loss_axis([value for value in values if math.isfinite(value)], title=title)
-    return Axis(title=title, low=axis.low, high=axis.high, log=axis.log)
-
-
-def _looks(found: Landscape) -> dict[str, Any]:
-    """Looks of the arms, and their names in the legend."""
-    arms = {run.arm: run.placement for run in found.runs}
-    seeds = {arm: [run.seed for run in found.runs if run.arm == arm] for arm in arms}
-    styles: dict[str, ArmStyle] = charts.arm_styles(list(arms), placements=arms)
-    names = {
-        arm: f"{arm} (seed {of[0]})" if len(of) == 1 else f"{arm} (median of {len(of)} seeds)"
-        for arm, of in seeds.items()
-    }
-    return {"styles": styles, "names": names}
+    loss = charts.loss_axis([value for value in values if math.isfinite(value)], title=y_title)
+    y = Axis(title=y_title, low=loss.low, high=loss.high, log=loss.log)
+    placements = {run.arm: run.placement for run in found.runs}
+    styles = charts.arm_styles(list(placements), placements=placements)
+    legend = {}
+    for arm in placements:
+        seeds = [run.seed for run in found.runs if run.arm == arm]
+        of = f"seed {seeds[0]}" if len(seeds) == 1 else f"median of {len(seeds)} seeds"
+        legend[arm] = f"{arm} ({of})"
+    return charts.lines(rows, x=x, y=y, styles=styles, names=legend, marks="line", **look)

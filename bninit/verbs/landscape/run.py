@@ -98,8 +98,8 @@ def landscape(
     watcher = watcher or NoProgress()
     try:
         return Survey(
-            subjects,
-            options,
+            subjects=subjects,
+            options=options,
             device=resolve_device(device or "auto"),
             data_dir=None if data_dir is None else Path(data_dir),
             watcher=watcher,
