@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from bninit.verbs.explain.explain import explain
     from bninit.verbs.inspect.inspect import inspect
     from bninit.verbs.landscape.run import landscape
-    from bninit.verbs.train.train import train
+    from bninit.verbs.train import train
 
 _HOMES = {
-    "train": "bninit.verbs.train.train",
+    "train": "bninit.verbs.train",
     "compare": "bninit.verbs.compare.compare",
     "inspect": "bninit.verbs.inspect.inspect",
     "explain": "bninit.verbs.explain.explain",

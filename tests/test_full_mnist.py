@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bninit.verbs.train.train import train
+from bninit.verbs.train import train
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (os.environ.get("BNINIT_DATA_DIR"), ROOT.parent / "shared" / "data")

@@ -40,31 +40,27 @@ def train(
     Progress goes to standard error, the table at the end to standard output.
     """
     from bninit.config import load_config
+    from bninit.verbs import train as verb
 
     changes = opt.overrides(
         settings, seeds=seeds, epochs=epochs, device=device, tensorboard=tensorboard
     )
     resolved = load_config(config, overrides=changes)
-    where = EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack)
     if dry_run:
-        from bninit.verbs.train.tables import print_plan
-
-        print_plan(resolved, runs_dir=runs_dir)
+        verb.print_plan(resolved, runs_dir=runs_dir)
         return
 
     from bninit.show.progress import TrainingProgress
-    from bninit.verbs.train import train as api
-    from bninit.verbs.train.tables import print_outcome
 
-    runs = api.train(
+    runs = verb.train(
         resolved,
         runs_dir=runs_dir,
         data_dir=data_dir,
         fresh=fresh,
-        engine=where,
+        engine=EngineChoice(name=engine, address=address, cpus_per_stack=cpus_per_stack),
         watcher=TrainingProgress(),
     )
-    print_outcome(resolved, runs, runs_dir=runs_dir)
+    verb.print_outcome(resolved, runs, runs_dir=runs_dir)
 
 
 def compare(
@@ -106,7 +102,7 @@ def compare(
     """
     from bninit.show.progress import TrainingProgress
     from bninit.verbs.compare.compare import compare as compare_arms
-    from bninit.verbs.compare.files import keep_comparison
+    from bninit.verbs.compare.pictures import keep_comparison
     from bninit.verbs.compare.tables import print_comparison
 
     opt.check_name(name)

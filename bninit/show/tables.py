@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from rich.text import Text
 from bninit.show import words
 
 if TYPE_CHECKING:
+    from bninit.arms import ArmSummary, TargetSummary
     from bninit.nets.architecture import ParameterRow
 
 _GAP = 2
@@ -115,12 +116,7 @@ class Table:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([column.key for column in self.columns])
         for record in self.records():
-            writer.writerow(
-                [
-                    " ".join(map(str, v)) if isinstance(v, list | tuple) else v
-                    for v in record.values()
-                ]
-            )
+            writer.writerow([_csv_cell(value) for value in record.values()])
         return file.getvalue()
 
     def markdown(self) -> str:
@@ -251,14 +247,8 @@ def block(title: str, content: RenderableType) -> Group:
 
 def stacked(parts: Sequence[RenderableType]) -> Group:
     """The parts one below the other, with an empty line between two of them."""
-    return Group(*_with_gaps(parts))
-
-
-def _with_gaps(parts: Sequence[RenderableType]) -> Iterator[RenderableType]:
-    for number, part in enumerate(parts):
-        if number:
-            yield Text("")
-        yield part
+    spaced = [each for part in parts for each in (Text(""), part)]
+    return Group(*spaced[1:])
 
 
 def remarks(lines: Sequence[str]) -> list[RenderableType]:
@@ -268,6 +258,39 @@ def remarks(lines: Sequence[str]) -> list[RenderableType]:
 
 def _text(cell: Cell) -> Text:
     return Text(cell) if isinstance(cell, str) else cell
+
+
+def times_table(arms: Sequence[ArmSummary], *, title: str = "") -> Table:
+    """How soon the runs of each arm reached each target: medians, by target.
+
+    Args:
+        arms: With their targets.
+        title: Stands above it.
+    """
+    reached = [(each, arm) for arm in arms for each in arm.targets]
+    reached.sort(key=lambda pair: pair[0].target)
+    columns = [
+        Column(key="target", title="target", write=words.target_percent),
+        Column(key="arm", title="arm", style="bold"),
+        Column(key="reached", title="reached by", write=_reached),
+        Column(key="epochs_to_accuracy", title="epochs", write=words.count, numeric=True),
+        Column(key="steps_to_accuracy", title="steps", write=words.count, numeric=True, rank=1),
+        Column(key="seconds_to_accuracy", title="time", write=words.seconds, numeric=True),
+    ]
+    rows = [
+        {"target": each.target, "arm": arm.label, "reached": each, **each.medians}
+        for each, arm in reached
+    ]
+    return Table(columns, rows, title=title, group="target")
+
+
+def _reached(each: TargetSummary) -> Text:
+    said = words.of(each.num_reached, each.num_runs)
+    if each.num_runs == 1:
+        said = "yes" if each.num_reached else "no"
+    if each.num_reached == each.num_runs:
+        return Text(said)
+    return Text(f"{said} in {words.plural(each.watched_epochs, 'epoch')}", style="yellow")
 
 
 BATCH_NORM_REMARK = (

@@ -153,6 +153,11 @@ def of(part: int, whole: int) -> str:
     return f"{part or 'none'} of {whole}"
 
 
+def diverged(part: int, whole: int) -> str:
+    """Write how many runs diverged: ``2 of 5``, ``all 5``, ``none``."""
+    return of(part, whole) if part else "none"
+
+
 def plural(number: int, noun: str) -> str:
     """Write a number of things: ``1 seed``, ``1,000 seeds``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -27,7 +27,7 @@ from bninit.verbs.compare.compare import (
     compare,
     compare_arms,
 )
-from bninit.verbs.compare.files import default_name, keep_comparison
+from bninit.verbs.compare.pictures import default_name, keep_comparison
 
 BN = ("model.norm.placement=pre",)
 LR = ("optim.lr=0.2",)

@@ -20,7 +20,6 @@ from bninit.store.files import json_text
 from bninit.verbs.compare.compare import FIGURES, SHARED_CLOCK, Comparison, Difference, compare_arms
 from bninit.verbs.compare.tables import (
     ARM_PROPERTIES,
-    ArmProperty,
     again,
     difference_text,
     figure_text,
@@ -77,16 +76,12 @@ def test_the_terminal_shows_everything_at_any_width(comparison: Comparison) -> N
 def test_a_property_of_the_arm_is_one_entry(
     comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    widest = ArmProperty(
-        key="widest", title="widest layer", value=lambda _arm, config: max(config.model.hidden)
-    )
-    tables = "bninit.verbs.compare.tables"
-    monkeypatch.setattr(f"{tables}.ARM_PROPERTIES", (*ARM_PROPERTIES, widest))
-    assert "widest layer" in printed(comparison, width=120)
-    assert "| widest layer |" in markdown_text(comparison)
-    rows = pd.read_csv(io.StringIO(printed(comparison, form="csv")))
-    assert set(rows["widest"]) == {2}
-    assert json.loads(printed(comparison, form="json"))["arms"][0]["widest"] == 2
+    monkeypatch.setitem(ARM_PROPERTIES, "placement", "batch norm")
+    assert "batch norm" in printed(comparison, width=120)
+    assert "| batch norm |" in markdown_text(comparison)
+    rows = pd.read_csv(io.StringIO(printed(comparison, form="csv")), keep_default_na=False)
+    assert set(rows["placement"]) == {"none", "pre", "post"}
+    assert json.loads(printed(comparison, form="json"))["arms"][1]["placement"] == "pre"
 
 
 def test_the_report_is_markdown_that_holds_together(comparison: Comparison) -> None:

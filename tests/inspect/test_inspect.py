@@ -39,7 +39,7 @@ def _train(runs_dir: Path, name: str, *, seeds: int = 1, probes: bool = True, **
 def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inside") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bninit.verbs.train.train.draw_arm", lambda *_: None)
+        patch.setattr("bninit.show.charts.draw_arm", lambda *_: None)
         _train(folder, "none", seeds=2)
         _train(folder, "post", norm={"placement": "post"})
         _train(folder, "zeros", init={"scheme": "zeros"})
@@ -199,7 +199,7 @@ def test_what_cannot_be_inspected(runs_dir: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_suggested_command_takes_the_probes(
     runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bninit.verbs.train.train.draw_arm", lambda *_: None)
+    monkeypatch.setattr("bninit.show.charts.draw_arm", lambda *_: None)
     (run,) = [run for run in bninit.find_runs(runs_dir) if run.name == "bare"]
     copied = tmp_path / "runs"
     config = str(run.folder / "config.yaml")

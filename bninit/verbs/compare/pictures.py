@@ -1,20 +1,27 @@
-"""Pictures of a comparison: curves, time to each target, and paired differences."""
+"""Pictures of a comparison, and all the files of it: report, tables and figures."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bninit.metrics import Metric
 from bninit.show import charts, words
 from bninit.show.charts import ArmStyle, Axis, Chart
+from bninit.store.files import json_text
+from bninit.store.output import joined_name, keep_findings
 from bninit.verbs.compare.compare import Comparison, Difference
 from bninit.verbs.compare.tables import (
     difference_text,
     direction_word,
+    figures_table,
     interval_level,
     interval_text,
+    markdown_text,
     metric_title,
+    record,
     shown_differences,
     unit_of_difference,
 )
@@ -168,3 +175,46 @@ def _how_to_read(comparison: Comparison) -> str:
     if any(each.open_end for each in every):
         said += " Arrow: or further, as some networks did not reach the target."
     return said
+
+
+def keep_comparison(
+    comparison: Comparison, *, runs_dir: str | os.PathLike[str] = "runs", name: str | None = None
+) -> Path:
+    """Write a comparison's report, tables and pictures; what was there before is replaced.
+
+    Args:
+        comparison: What to keep.
+        runs_dir: The folder of all runs.
+        name: Of the folder; made of the arms' names by default.
+
+    Returns:
+        The folder ``<runs_dir>/compare/<name>``.
+
+    Raises:
+        StoreError: It cannot be written.
+        UserError: The name cannot name a folder.
+    """
+    drawn = pictures(comparison)
+    return keep_findings(
+        {
+            **drawn,
+            "comparison.csv": figures_table(comparison).csv(),
+            "runs.csv": comparison.runs.to_csv(index=False, lineterminator="\n"),
+            "comparison.json": json_text(record(comparison)),
+            "report.md": markdown_text(comparison, pictures=tuple(drawn)),
+        },
+        runs_dir=runs_dir,
+        kind="compare",
+        name=default_name(comparison) if name is None else name,
+    )
+
+
+def default_name(comparison: Comparison) -> str:
+    """A name made of the arms', the same for the same arms and baseline."""
+    labels = [arm.label for arm in comparison.arms]
+    against = comparison.baseline != labels[0]
+    return joined_name(
+        labels,
+        ids=[*(arm.id for arm in comparison.arms), comparison.baseline],
+        suffix=f"-against-{comparison.baseline}" if against else "",
+    )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from bninit.arms import TIMES, ArmSummary
-from bninit.config import Config
 from bninit.metrics import METRICS, Metric
 from bninit.show import words
-from bninit.show.tables import Cell, Column, Table, plain_cell, remarks, stacked
-from bninit.stats import Spread
+from bninit.show.tables import Column, Table, remarks, stacked, times_table
 from bninit.store.files import json_text
 from bninit.verbs.compare.compare import FIGURES, Comparison, Difference
 from bninit.verbs.compare.confounders import setting_text, short_names
@@ -23,38 +22,9 @@ from bninit.verbs.compare.confounders import setting_text, short_names
 REPORT_VERSION = 1
 """Of ``comparison.json``; raised when the meaning of a key changes."""
 
-FORMATS = ("table", "markdown", "csv", "json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmProperty:
-    """A property of an arm: a column of the first table and of CSV, and a key in JSON.
-
-    Attributes:
-        key: In ``comparison.csv`` and ``comparison.json``.
-        title: Of its column.
-        value: From an arm's figures and config to the plain value.
-        write: The value as text.
-    """
-
-    key: str
-    title: str
-    value: Callable[[ArmSummary, Config], Any]
-    write: Callable[[Any, ArmSummary], Cell] = lambda value, _arm: plain_cell(value)
-
-
-ARM_PROPERTIES = (
-    ArmProperty(
-        key="num_diverged",
-        title="diverged",
-        value=lambda arm, _config: arm.num_diverged,
-        write=lambda value, arm: words.of(value, arm.num_runs) if value else "none",
-    ),
-    ArmProperty(
-        key="num_parameters", title="parameters", value=lambda arm, _config: arm.num_parameters
-    ),
-)
-"""A further column of the table of arms is one entry here."""
+ARM_PROPERTIES = {"num_diverged": "diverged", "num_parameters": "parameters"}
+"""Attributes of an arm that are columns of the first table and of CSV, and keys in JSON, with
+their titles; a further one is one entry here."""
 
 _RESULTS = {
     "test_accuracy": "test\naccuracy (%)",
@@ -68,6 +38,7 @@ _SHORT_TITLES = {
     "final_val_loss": "last val loss",
     "seconds_per_epoch": "one epoch",
 }
+_TIMES_TITLE = "Time to each validation accuracy: medians"
 _SIZES = {"better": "smaller", "worse": "larger"}
 """A gap is no good in itself: a network that learns nothing has none."""
 
@@ -171,21 +142,19 @@ def shown_differences(
     Steps are left out where every arm makes equally many in an epoch, as they say what epochs
     say, and so are seconds to a target: seconds per epoch and epochs to the target tell more.
     """
-    groups: dict[tuple[str, float | None], list[Difference]] = {}
-    steps_too = any(key.startswith(_KEYS_OF_STEPS) for key in comparison.varied)
-    for each in comparison.differences:
-        name = each.metric.name
-        if name == "seconds_to_accuracy" or (name == "steps_to_accuracy" and not steps_too):
-            continue
-        groups.setdefault((name, each.target), []).append(each)
-    return [(part[0].metric, target, part) for (_, target), part in groups.items()]
+    left_out = {"seconds_to_accuracy", "steps_to_accuracy"}
+    if any(key.startswith(_KEYS_OF_STEPS) for key in comparison.varied):
+        left_out.remove("steps_to_accuracy")
+    shown = [each for each in comparison.differences if each.metric.name not in left_out]
+    groups = groupby(shown, key=lambda each: (each.metric, each.target))
+    return [(metric, target, list(part)) for (metric, target), part in groups]
 
 
 def tables_of(comparison: Comparison) -> list[Table]:
     """All tables of a comparison: arms, results, times to targets, and differences."""
     found = [_arms(comparison), _results(comparison)]
     if comparison.targets:
-        found.append(_times(comparison))
+        found.append(times_table(comparison.arms, title=_TIMES_TITLE))
     return [*found, _differences(comparison)]
 
 
@@ -198,7 +167,7 @@ def _arms(comparison: Comparison) -> Table:
         _ARM,
         *(Column(key=key, title=names[key], write=setting_text) for key in comparison.varied),
         Column(key="seeds", title="seeds"),
-        *(Column(key=each.key, title=each.title, numeric=True) for each in ARM_PROPERTIES),
+        *(Column(key=key, title=title, numeric=True) for key, title in ARM_PROPERTIES.items()),
         Column(key="epoch", title="one epoch\n(s)", numeric=True),
     ]
     rows = [
@@ -206,12 +175,17 @@ def _arms(comparison: Comparison) -> Table:
             "arm": arm.label,
             **arm.settings,
             "seeds": words.ranges(arm.seeds),
-            **{p.key: p.write(p.value(arm, config), arm) for p in ARM_PROPERTIES},
+            **_properties(arm),
+            "num_diverged": words.diverged(arm.num_diverged, arm.num_runs),
             "epoch": figure_text(arm, "seconds_per_epoch"),
         }
-        for arm, config in zip(comparison.arms, comparison.configs, strict=True)
+        for arm in comparison.arms
     ]
     return Table(columns, rows, title="What differs")
+
+
+def _properties(arm: ArmSummary) -> dict[str, Any]:
+    return {key: getattr(arm, key) for key in ARM_PROPERTIES}
 
 
 def _results(comparison: Comparison) -> Table:
@@ -221,28 +195,6 @@ def _results(comparison: Comparison) -> Table:
         for arm in comparison.arms
     ]
     return Table(columns, rows, title="Results: mean over the seeds (standard deviation)")
-
-
-def _times(comparison: Comparison) -> Table:
-    epochs, steps, seconds = TIMES
-    columns = [
-        Column(key="target", title="target", write=words.target_percent),
-        _ARM,
-        Column(key="reached", title="reached by"),
-        Column(key=epochs, title="epochs", write=words.count, numeric=True),
-        Column(key=steps, title="steps", write=words.count, numeric=True, rank=1),
-        Column(key=seconds, title="time", write=words.seconds, numeric=True),
-    ]
-    rows = []
-    for place, target in enumerate(comparison.targets):
-        for arm in comparison.arms:
-            at = arm.targets[place]
-            reached = words.of(at.num_reached, at.num_runs)
-            if at.num_reached < at.num_runs:
-                reached += f" in {words.plural(at.watched_epochs, 'epoch')}"
-            rows.append({"target": target, "arm": arm.label, "reached": reached, **at.medians})
-    title = "Time to each validation accuracy: medians"
-    return Table(columns, rows, title=title, group="target")
 
 
 def _differences(comparison: Comparison) -> Table:
@@ -275,7 +227,7 @@ def print_comparison(
 
     Args:
         comparison: What to print.
-        form: One of `FORMATS`.
+        form: ``table``, ``markdown``, ``csv`` or ``json``.
         console: Where to; standard output by default.
     """
     console = console or Console()
@@ -360,50 +312,58 @@ def figures_table(comparison: Comparison) -> Table:
     """
     differences = {(d.arm, d.metric.name, d.target): d for d in comparison.differences}
     rows: list[dict[str, Any]] = []
-    for arm, config in zip(comparison.arms, comparison.configs, strict=True):
+    for arm in comparison.arms:
         about = {
             "arm": arm.id,
             "label": arm.label,
             "name": arm.name,
             **arm.settings,
             "num_runs": arm.num_runs,
-            **{each.key: each.value(arm, config) for each in ARM_PROPERTIES},
+            **_properties(arm),
             "baseline": comparison.baseline,
         }
-        figures: list[tuple[str, float | None, Spread | None, dict[str, Any]]]
-        figures = [(name, None, arm.figures[name], {}) for name in FIGURES]
+        figures: list[tuple[str, float | None, dict[str, Any]]]
+        figures = [(name, None, _columns(_SPREAD, arm.figures[name])) for name in FIGURES]
         for at in arm.targets:
             reached = {"num_reached": at.num_reached, "watched_epochs": at.watched_epochs}
-            figures += [
-                (name, at.target, at.means[name], {"median": at.medians[name], **reached})
-                for name in TIMES
-            ]
-        for name, target, spread, more in figures:
+            for name in TIMES:
+                values = {**_columns(_SPREAD, at.means[name]), "median": at.medians[name]}
+                figures.append((name, at.target, values | reached))
+        for name, target, values in figures:
             metric = METRICS[name]
-            # Stored accuracies and their differences are fractions.
-            unit = metric.unit if metric.scale == 1 else "fraction"
             found = differences.get((arm.label, name, target))
             rows.append(
                 {
                     **about,
                     "metric": name,
-                    "unit": unit,
+                    # Stored accuracies and their differences are fractions.
+                    "unit": metric.unit if metric.scale == 1 else "fraction",
                     "target": target,
-                    **{key: getattr(spread, key, None) for key in ("n", "mean", "sd")},
-                    **{key: getattr(spread, key, None) for key in ("low", "high")},
-                    **{key: more.get(key) for key in ("median", "num_reached", "watched_epochs")},
-                    **_difference_columns(found),
+                    **dict.fromkeys((*_SPREAD, "median", "num_reached", "watched_epochs")),
+                    **values,
+                    **_columns(_ESTIMATE, found and found.estimate),
+                    "reading": found and found.reading,
                 }
             )
     return Table([Column(key=key) for key in rows[0]], rows)
 
 
-def _difference_columns(found: Difference | None) -> dict[str, Any]:
-    estimate = found and found.estimate
-    columns = {"difference": "effect", "difference_low": "low", "difference_high": "high"}
-    columns |= {"level": "level", "num_pairs": "n", "p_adjusted": "p_value", "method": "method"}
-    values = {column: getattr(estimate, key, None) for column, key in columns.items()}
-    return {**values, "reading": found and found.reading}
+_SPREAD = {key: key for key in ("n", "mean", "sd", "low", "high")}
+_ESTIMATE = {
+    "difference": "effect",
+    "difference_low": "low",
+    "difference_high": "high",
+    "level": "level",
+    "num_pairs": "n",
+    "p_adjusted": "p_value",
+    "method": "method",
+}
+"""The attribute by column."""
+
+
+def _columns(attributes: Mapping[str, str], value: object) -> dict[str, Any]:
+    """Attributes of a value as columns; empty where there is none."""
+    return {column: getattr(value, name, None) for column, name in attributes.items()}
 
 
 def record(comparison: Comparison) -> dict[str, Any]:
@@ -414,10 +374,7 @@ def record(comparison: Comparison) -> dict[str, Any]:
         "targets": comparison.targets,
         "level": comparison.level,
         "varied": comparison.varied,
-        "arms": [
-            _arm_record(arm, config)
-            for arm, config in zip(comparison.arms, comparison.configs, strict=True)
-        ],
+        "arms": [_arm_record(arm) for arm in comparison.arms],
         "differences": [_difference_record(each) for each in comparison.differences],
         "runs": comparison.runs.to_dict(orient="records"),
         "warnings": comparison.warnings,
@@ -425,14 +382,14 @@ def record(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _arm_record(arm: ArmSummary, config: Config) -> dict[str, Any]:
+def _arm_record(arm: ArmSummary) -> dict[str, Any]:
     return {
         "label": arm.label,
         "name": arm.name,
         "arm": arm.id,
         "settings": arm.settings,
         "seeds": arm.seeds,
-        **{each.key: each.value(arm, config) for each in ARM_PROPERTIES},
+        **_properties(arm),
         "figures": {name: spread and asdict(spread) for name, spread in arm.figures.items()},
         "targets": [
             {

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bninit.arms import summarise_arms
-from bninit.verbs.train.tables import (
+from bninit.verbs.train import (
     CENSORED_REMARK,
     LEFT_OUT_REMARK,
     MEDIAN_REMARK,

@@ -1,23 +1,25 @@
-"""What ``bninit train`` prints: the table at the end, and the plan of a dry run."""
+"""`bninit.train`: one network for each seed of a config; and what ``bninit train`` prints."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bninit.config import Config, config_to_yaml
+from bninit.config import Config, Override, config_to_yaml
+from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
 from bninit.nets.architecture import parameter_rows
 from bninit.nets.initialisers import SCHEMES
 from bninit.show import words
-from bninit.show.tables import Column, Table, parameter_table, remarks, stacked
+from bninit.show.tables import Column, Table, parameter_table, remarks, stacked, times_table
 from bninit.store.names import CURVES, arm_folder, run_folder
 
 if TYPE_CHECKING:
-    from bninit.arms import ArmSummary, TargetSummary
+    from bninit.arms import ArmSummary
     from bninit.store import Run
 
 SHARE_REMARK = "Times are training time divided by the number of networks trained together."
@@ -29,19 +31,70 @@ CENSORED_REMARK = (
 LEFT_OUT_REMARK = "Test accuracy: without the diverged runs."
 
 
+def train(
+    config: Config | Mapping[str, object] | str | os.PathLike[str],
+    *,
+    overrides: Sequence[str | Override] = (),
+    runs_dir: str | os.PathLike[str] = "runs",
+    data_dir: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    engine: EngineChoice = LOCAL,
+    watcher: Progress | None = None,
+) -> list[Run]:
+    """Train one network for each seed of a config; finished ones are not trained again.
+
+    Args:
+        config: A config, a dict with the keys of a config file, or a file.
+        overrides: ``key=value``, as after ``--set``.
+        runs_dir: The folder of all runs.
+        data_dir: Folder searched first for data sets.
+        fresh: Whether to discard existing results and retrain.
+        engine: Which engine trains.
+        watcher: Shows progress; none by default.
+
+    Returns:
+        One finished run for each seed, in the order of the seeds. A network that diverged is a
+        result: its run has the status ``diverged``.
+
+    Raises:
+        ConfigError: All faults of the config at once.
+        DataError: The data set is missing or damaged.
+        DeviceError: The device does not exist.
+        StoreError: The folder cannot be written.
+        TrainingError: A network does not fit into memory, or its workers were lost.
+    """
+    # torch and numpy are imported where something is trained, and not for a plan.
+    from bninit.arms import resolve_config
+    from bninit.engines.driver import train_jobs
+    from bninit.show.charts import draw_arm
+    from bninit.store import Run
+
+    resolved = resolve_config(config, overrides=overrides)
+    home = Path(runs_dir)
+    progress = watcher or NoProgress()
+    jobs = [Job(resolved, seed) for seed in resolved.train.seeds]
+    folder = None if data_dir is None else Path(data_dir)
+    try:
+        with open_engine(engine, device=resolved.train.device, data_dir=folder) as opened:
+            train_jobs(jobs, engine=opened, runs_dir=home, progress=progress, fresh=fresh)
+    finally:
+        progress.close()
+    draw_arm(home, resolved)
+    return [Run(run_folder(home, resolved, seed)) for seed in resolved.train.seeds]
+
+
 def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
     """Test accuracy of each arm, and how soon it reached each target.
 
     Args:
         arms: As `bninit.arms.summarise_arms` gives them.
     """
-    arm_column = Column(key="arm", title="arm", style="bold")
     results = Table(
         [
-            arm_column,
+            Column(key="arm", title="arm", style="bold"),
             Column(key="seeds", title="seeds", numeric=True),
             Column(key="accuracy", title="test accuracy"),
-            Column(key="diverged", title="diverged", write=_marked),
+            Column(key="diverged", title="diverged", write=_diverged),
             Column(key="epoch", title="an epoch", write=words.seconds, numeric=True),
         ],
         [
@@ -49,35 +102,14 @@ def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
                 "arm": arm.label,
                 "seeds": arm.num_runs,
                 "accuracy": _test_accuracy(arm),
-                "diverged": (arm.num_diverged > 0, _diverged(arm)),
+                "diverged": arm,
                 "epoch": arm.median_seconds_per_epoch,
             }
             for arm in arms
         ],
     )
-    reached = [(each, arm) for arm in arms for each in arm.targets]
-    reached.sort(key=lambda pair: pair[0].target)
-    times = Table(
-        [
-            Column(key="target", title="validation\naccuracy", write=words.target_percent),
-            arm_column,
-            Column(key="reached", title="reached by", write=_marked),
-            Column(key="epochs", title="after\nepochs", write=words.count, numeric=True),
-            Column(key="steps", title="\nsteps", write=words.count, numeric=True, rank=1),
-            Column(key="seconds", title="\ntime", write=words.seconds, numeric=True),
-        ],
-        [
-            {
-                "target": each.target,
-                "arm": arm.label,
-                "reached": (each.num_reached < each.num_runs, _reached(each)),
-                **{name.partition("_")[0]: median for name, median in each.medians.items()},
-            }
-            for each, arm in reached
-        ],
-        group="target",
-    )
-    several = [each for each, _ in reached if each.num_runs > 1]
+    targets = [each for arm in arms for each in arm.targets]
+    several = [each for each in targets if each.num_runs > 1]
     said = {
         LEFT_OUT_REMARK: any(arm.num_diverged for arm in arms),
         MEDIAN_REMARK: bool(several),
@@ -85,12 +117,7 @@ def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
         SHARE_REMARK: any(arm.num_runs > 1 for arm in arms),
     }
     below = remarks([remark for remark, holds in said.items() if holds])
-    return stacked([results, *([times] if reached else []), *below])
-
-
-def _marked(cell: tuple[bool, str]) -> Text:
-    stands_out, said = cell
-    return Text(said, style="yellow" if stands_out else "")
+    return stacked([results, *([times_table(arms)] if targets else []), *below])
 
 
 def _test_accuracy(arm: ArmSummary) -> str:
@@ -100,17 +127,9 @@ def _test_accuracy(arm: ArmSummary) -> str:
     return words.percent_with_sd(accuracy, extra=f"{accuracy.n} of {arm.num_runs} seeds")
 
 
-def _diverged(arm: ArmSummary) -> str:
-    return words.of(arm.num_diverged, arm.num_runs) if arm.num_diverged else "none"
-
-
-def _reached(each: TargetSummary) -> str:
-    said = words.of(each.num_reached, each.num_runs)
-    if each.num_runs == 1:
-        said = "yes" if each.num_reached else "no"
-    if each.num_reached < each.num_runs:
-        said += f" in {words.plural(each.watched_epochs, 'epoch')}"
-    return said
+def _diverged(arm: ArmSummary) -> Text:
+    style = "yellow" if arm.num_diverged else ""
+    return Text(words.diverged(arm.num_diverged, arm.num_runs), style=style)
 
 
 def print_outcome(
