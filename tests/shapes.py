@@ -87,7 +87,8 @@ def drawn(
         for name, value in network.tensors().items():
             if value.is_floating_point() and value.dim() == 2:
                 for one, seed in zip(value, seeds, strict=True):
-                    one.uniform_(0.5, 1.5, generator=generator(seed, name))
+                    values = torch.empty(one.shape, dtype=one.dtype)
+                    one.copy_(values.uniform_(0.5, 1.5, generator=generator(seed, name)))
     return network
 
 
