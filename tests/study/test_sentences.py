@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from contrasts import decided
 
-from bninit.verbs.study.sentence import percent, side_words
 from bninit.verbs.study.sentence import sentence as sentence_of
+from bninit.verbs.study.words import percent, side_words
 
 PRE = ("with BN before the activation", "without BN")
 EPOCHS = {"horizon": 11, "title": "epochs to {target}", "unit": "epochs", "decimals": 1}
@@ -123,12 +123,15 @@ def test_percent(level: float, text: str) -> None:
     ("partial", "words"),
     [
         ({}, "over all arms"),
-        ({"model.norm.placement": "none", "optim.lr": 0.1}, "without batch norm and with lr 0.1"),
+        (
+            {"model.norm.placement": "none", "optim.lr": 0.1},
+            "without batch norm and with learning rate 0.1",
+        ),
         ({"model.norm.input": True}, "with batch norm on the input"),
         ({"model.init": {"scheme": "zeros"}}, "with zeros weights"),
         ({"model.init.scheme": "zeros"}, "with zeros weights"),
-        ({"optim": {"name": "adam", "lr": 1}}, "with optim name adam, lr 1"),
+        ({"optim": {"name": "adam", "lr": 1}}, "with optimiser name adam, lr 1"),
     ],
-)
+)  # fmt: skip
 def test_sides_in_words(partial: dict[str, Any], words: str) -> None:
     assert side_words(partial) == words

@@ -49,9 +49,7 @@ def test_what_is_not_zero_does_not_read_as_zero(tiny_study: StudyResult) -> None
 
 
 def test_questions(tiny_study: StudyResult) -> None:
-    asked = {
-        found.claim.id: claim_words.question(found, against="50 %") for found in tiny_study.claims
-    }
+    asked = {found.claim.id: claim_words.question(found) for found in tiny_study.claims}
     assert "give or take 20 points" in asked["equal"]
     assert "more than 50 %, give or take 5 points" in asked["number"]
     assert asked["spread"].startswith("spread of test accuracy over learning rate: ")

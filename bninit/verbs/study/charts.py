@@ -335,7 +335,7 @@ def _effect(verdict: Verdict, sides: Sides) -> Chart:
     word = "median" if verdict.method == "sign" else "mean"
     summary = {"label": word, "colour": charts.INK, "value": mean, "shape": "diamond"}
     if ends != [None, None]:
-        summary |= {"label": f"{word}, {claim_words.level(verdict)} interval"}
+        summary |= {"label": f"{word}, {claim_words.percent(verdict.level)} interval"}
         summary |= {"low": ends[0], "high": ends[1]}
     rows = [{"label": "seeds", "colour": charts.INK}] if points else []
     chart = charts.intervals(
@@ -409,7 +409,7 @@ def _alt(verdict: Verdict) -> str:
         )
     effect = f"effect {claim_words.effect(verdict)}"
     if interval := claim_words.interval(verdict):
-        effect += f", {claim_words.level(verdict)} interval {interval}"
+        effect += f", {claim_words.percent(verdict.level)} interval {interval}"
     return f"{'; '.join(told)}. {effect}: {verdict.outcome}."
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bninit.config.identity import value_label
 from bninit.fields import Plain
 from bninit.metrics import Metric
 from bninit.stats import (
@@ -22,7 +21,7 @@ from bninit.stats import (
     restricted,
     subtract,
 )
-from bninit.verbs.study.expand import StudyArm
+from bninit.verbs.study.expand import StudyArm, value_labels
 from bninit.verbs.study.schema import Claim
 
 Outcome = Literal["supported", "contradicted", "undecided"]
@@ -150,10 +149,7 @@ class Contrast:
     @property
     def averaged(self) -> dict[str, tuple[str, ...]]:
         """Labels of the values that a seed is averaged over, by dotted key."""
-        labels = {
-            axis: tuple(dict.fromkeys(value_label(arm.values[axis]) for arm in self.arms))
-            for axis in self.axes
-        }
+        labels = value_labels(self.arms, self.axes)
         return {axis: found for axis, found in labels.items() if len(found) > 1}
 
     @property

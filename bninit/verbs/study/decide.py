@@ -10,15 +10,13 @@ import numpy as np
 
 from bninit.fields import Plain
 from bninit.metrics import METRICS, Measured, horizon_of
-from bninit.stats import (
-    MeanInference,
-    holm,
-)
+from bninit.stats import MeanInference, holm
 from bninit.verbs.study import sentence as wording
 from bninit.verbs.study.contrast import Contrast, Estimate, Side, Verdict
 from bninit.verbs.study.expand import StudyArm
 from bninit.verbs.study.schema import Claim
 from bninit.verbs.study.sides import Sides, sides_of
+from bninit.verbs.study.words import side_words
 
 
 def seeds_needed(num_claims: int, *, alpha: float = 0.05, by_mean: bool = True) -> int:
@@ -125,7 +123,7 @@ def contrast_of(
         ]
         shape = (len(seeds), len(cells), len(cells[0]))
         return Side(
-            says=wording.side_words(named),
+            says=side_words(named),
             arms=tuple(arm for cell in cells for arm in cell),
             values=np.asarray(values, dtype=np.float64).reshape(shape),
         )

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bninit.arms import ArmSummary, leaves, summarise_arms
 from bninit.config import arm_dict
-from bninit.config.identity import value_label
 from bninit.config.overlay import key_path
 from bninit.errors import StoreError
 from bninit.fields import overlap
 from bninit.show import words
 from bninit.stats import bands
 from bninit.store import Run
-from bninit.verbs.study.expand import StudyArm, arm_value
+from bninit.verbs.study.expand import StudyArm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +35,6 @@ class ExperimentSummary:
         says: Its line in the study file; may be empty.
         arms: In the order of the file.
         summaries: Of each arm with a finished run, by arm id.
-        missing: Seeds without a finished run, by arm id.
-        seeds: Of the study.
-        varied: Labels of the values of each axis, by dotted key.
         held: Value of each key that all arms share, by dotted key, resolved.
         curves: For each of `CURVES` the median, lowest and highest over the seeds, one row for each
             arm (column ``arm``: its id) and epoch, as `stats.bands` gives them; empty without runs.
@@ -49,9 +45,6 @@ class ExperimentSummary:
     says: str
     arms: tuple[StudyArm, ...]
     summaries: Mapping[str, ArmSummary]
-    missing: Mapping[str, tuple[int, ...]]
-    seeds: tuple[int, ...]
-    varied: Mapping[str, tuple[str, ...]]
     held: Mapping[str, Any]
     curves: Mapping[str, pd.DataFrame]
     num_unreadable: int
@@ -60,21 +53,14 @@ class ExperimentSummary:
 def summarise_experiment(
     name: str, *, says: str, arms: Sequence[StudyArm], runs: Runs
 ) -> ExperimentSummary:
-    """Summarise one experiment.
-
-    Args:
-        name: Of the experiment.
-        says: Its line in the study file.
-        arms: The study's arms; those of other experiments are passed over.
-        runs: The study's finished runs.
-    """
+    """Summarise one experiment; arms and runs of others are passed over."""
     mine = [arm for arm in arms if arm.experiment == name]
-    axes = list(mine[0].values)
     summaries: dict[str, ArmSummary] = {}
     tables: list[pd.DataFrame] = []
     num_unreadable = 0
     for arm in mine:
-        finished = [runs[key] for key in _keys(arm) if key in runs]
+        keys = [(arm.id, seed) for seed in arm.config.train.seeds]
+        finished = [runs[key] for key in keys if key in runs]
         for found in summarise_arms(_summary(run, arm) for run in finished):
             summaries[arm.id] = found
         for run in finished:
@@ -87,13 +73,7 @@ def summarise_experiment(
         says=says,
         arms=tuple(mine),
         summaries=summaries,
-        missing={arm.id: _missing(arm, runs) for arm in mine},
-        seeds=mine[0].config.train.seeds,
-        varied={
-            axis: tuple(dict.fromkeys(value_label(arm_value(arm, axis)) for arm in mine))
-            for axis in axes
-        },
-        held=held_settings(mine, axes=axes),
+        held=held_settings(mine, axes=list(mine[0].values)),
         curves=_curves(tables),
         num_unreadable=num_unreadable,
     )
@@ -130,19 +110,16 @@ def missing_runs(arms: Sequence[StudyArm], *, runs: Runs) -> dict[str, tuple[int
         arms: The study's arms; equal ones appear once.
         runs: The study's finished runs.
     """
-    first = {arm.id: arm for arm in reversed(arms)}
+    first: dict[str, StudyArm] = {}
+    for arm in arms:
+        first.setdefault(arm.id, arm)
     missing = {
-        f"{arm.experiment}: {arm.label}": _missing(arm, runs) for arm in reversed(first.values())
+        f"{arm.experiment}: {arm.label}": tuple(
+            seed for seed in arm.config.train.seeds if (arm.id, seed) not in runs
+        )
+        for arm in first.values()
     }
     return {label: seeds for label, seeds in missing.items() if seeds}
-
-
-def _keys(arm: StudyArm) -> list[tuple[str, int]]:
-    return [(arm.id, seed) for seed in arm.config.train.seeds]
-
-
-def _missing(arm: StudyArm, runs: Runs) -> tuple[int, ...]:
-    return tuple(seed for id, seed in _keys(arm) if (id, seed) not in runs)
 
 
 def _summary(run: Run, arm: StudyArm) -> dict[str, Any]:
@@ -168,12 +145,7 @@ def _curves(tables: Sequence[pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def provenance(runs: Runs, *, arms: Sequence[StudyArm]) -> dict[str, str]:
-    """What a study's finished runs were trained with, by name; where they differ, every value.
-
-    Args:
-        runs: By arm id and seed.
-        arms: The study's arms.
-    """
+    """What a study's finished runs were trained with, by name; where they differ, every value."""
     data_of = {arm.id: arm.config.data.name for arm in arms}
     found: dict[str, dict[str, None]] = {}
     versions: dict[str, dict[str, None]] = {}

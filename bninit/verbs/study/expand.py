@@ -24,14 +24,7 @@ from bninit.config.identity import (
     value_label,
 )
 from bninit.config.load import Found, Search, in_order
-from bninit.config.overlay import (
-    INIT,
-    Layered,
-    Setting,
-    is_key,
-    key_path,
-    settings_of,
-)
+from bninit.config.overlay import INIT, Layered, Setting, is_key, key_path, settings_of
 from bninit.config.schema import Config
 from bninit.config.source import Place, Source
 from bninit.errors import ConfigError, Problem
@@ -95,18 +88,20 @@ def expand(study: StudyConfig) -> list[StudyArm]:
     return [arm for arms in expansion.arms.values() for arm in arms]
 
 
-def arm_value(arm: StudyArm, key: str) -> Plain:
-    """Return what an arm has at a dotted key: a resolved value, or the label of a section.
-
-    None where the key plays no part.
-    """
-    return plain_at(arm.config, key_path(key))
-
-
 def plain_at(config: Config, path: Path) -> Plain:
-    """Return the resolved value at a key, or the label of a section."""
+    """Return the resolved value at a key, the label of a section, or None without such a key."""
     value = resolved(config, path)
     return value_label(value) if isinstance(value, Section) else value
+
+
+def value_labels(
+    arms: Sequence[StudyArm], axes: Sequence[str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Return how the different values of arms on some axes, by default all, are shown."""
+    return {
+        axis: tuple(dict.fromkeys(value_label(arm.values[axis]) for arm in arms))
+        for axis in (arms[0].values if axes is None else axes)
+    }
 
 
 def fits(config: Config, settings: Sequence[Setting]) -> bool:

@@ -29,6 +29,7 @@ from bninit.verbs.study.evidence import (
     provenance,
     summarise_experiment,
 )
+from bninit.verbs.study.expand import value_labels
 from bninit.verbs.study.load import study_to_yaml
 from bninit.verbs.study.sentence import sentence
 
@@ -93,15 +94,13 @@ def report_context(result: StudyResult) -> dict[str, Any]:
     data_sets = dict.fromkeys(config.data.name for config in configs)
     schemes = dict.fromkeys(config.model.init.scheme for config in configs)
     outcomes = [verdict.outcome for verdict in result.claims]
-    missing = missing_runs(result.arms, runs=result.runs).items()
     yaml = study_to_yaml(study)
     return {
+        "result": result,
         "study": study,
-        "title": study.title,
         "symbols": SYMBOLS,
         "counts": {each: outcomes.count(each) for each in claim_words.OUTCOMES},
-        "num_networks": len({(arm.id, seed) for arm in result.arms for seed in study.seeds}),
-        "num_finished": len(result.runs),
+        "num_networks": len({arm.id for arm in result.arms}) * len(study.seeds),
         "data_sets": [(name, DATASETS[name].title) for name in data_sets],
         "schemes": [SCHEMES[name] for name in schemes],
         "claims": [
@@ -109,24 +108,20 @@ def report_context(result: StudyResult) -> dict[str, Any]:
             for place, verdict in enumerate(result.claims, start=1)
         ],
         "experiments": [_experiment(each, colours) for each in experiments.values()],
-        "missing": [f"{label} ({claim_words.seeds_phrase(seeds)})" for label, seeds in missing],
-        "failures": [failure.why for failure in result.failures],
+        "missing": missing_runs(result.arms, runs=result.runs),
         "facts": _facts(result),
-        "seeds": claim_words.seeds_label(study.seeds),
-        "num_seeds": len(study.seeds),
-        "file_name": f"{study.name}.yaml",
         "yaml": yaml,
         "yaml_base64": base64.b64encode(yaml.encode()).decode(),
         "written": datetime.now(UTC).strftime("%Y-%m-%d"),
         "version": __version__,
+        "words": claim_words,
     }
 
 
 def _claim(
     verdict: Verdict, place: int, experiment: ExperimentSummary, colours: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A claim with its verdict, as the page shows it."""
-    against = claim_words.against(verdict)
+    """A claim with its verdict, and what the page shows beside them."""
     # Settings that the experiment varies, and all arms of the claim share, are held too.
     held = {**held_settings(verdict.arms), **experiment.held}
     slug = re.sub(r"[^A-Za-z0-9]+", "-", verdict.claim.id).strip("-").lower() or "x"
@@ -134,55 +129,36 @@ def _claim(
         "found": verdict,
         "sentence": sentence(verdict),
         "anchor": f"claim-{place}-{slug}",
-        "effect": claim_words.effect(verdict),
-        "interval": claim_words.interval(verdict),
-        "level": claim_words.level(verdict),
-        "against": against,
-        "question": claim_words.question(verdict, against=against),
-        "averaged": "; ".join(
-            f"{claim_words.axis_name(key)}: {claim_words.value_names(key, labels)}"
-            for key, labels in verdict.averaged.items()
-        ),
         "says": experiment.says or experiment.name,
         "conditions": claim_words.conditions(held),
-        "seeds": claim_words.seeds_label(verdict.seeds),
         "picture": claim_picture(verdict, colours=colours),
     }
 
 
 def _experiment(summary: ExperimentSummary, colours: Mapping[str, str]) -> dict[str, Any]:
-    """An experiment as the page shows it."""
-    targets = summary.arms[0].config.targets
+    """An experiment, its pictures, and the rows of its table."""
+    config = summary.arms[0].config
     pictures, styles = experiment_pictures(summary, colours=colours)
-    num_seeds = len(summary.seeds)
     rows = []
     for arm in summary.arms:
-        num_finished = num_seeds - len(summary.missing[arm.id])
+        found = summary.summaries.get(arm.id)
+        num_finished, num_seeds = found.num_runs if found else 0, len(config.train.seeds)
+        is_whole = num_finished == num_seeds
         rows.append(
             {
                 "style": styles[arm.id],
                 "label": claim_words.arm_label(arm),
-                "finished": text.of(num_finished, num_seeds)
-                if num_finished < num_seeds
-                else str(num_seeds),
-                "cells": _cells(summary.summaries.get(arm.id), num_targets=len(targets)),
+                "finished": str(num_finished) if is_whole else text.of(num_finished, num_seeds),
+                "cells": _cells(found, num_targets=len(config.targets)),
             }
         )
     return {
-        "name": summary.name,
-        "says": summary.says,
-        "anchor": f"experiment-{summary.name}",
-        "varied": [
-            (claim_words.axis_name(key), key, claim_words.value_names(key, labels))
-            for key, labels in summary.varied.items()
-        ],
-        "conditions": claim_words.conditions(summary.held),
+        "summary": summary,
+        "varied": value_labels(summary.arms),
         "held": [(key, value_label(value)) for key, value in summary.held.items()],
-        "seeds": claim_words.seeds_label(summary.seeds),
         "pictures": pictures,
-        "targets": [text.target_percent(target) for target in targets],
+        "targets": [text.target_percent(target) for target in config.targets],
         "rows": rows,
-        "num_unreadable": summary.num_unreadable,
     }
 
 

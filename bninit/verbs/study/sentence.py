@@ -1,34 +1,10 @@
-"""A verdict in words that a student understands: sides, sentence, reason and notes."""
+"""A verdict in words that a student understands: sentence, reason and notes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bninit.show import words
+from bninit.show.words import target_percent
+from bninit.verbs.study import words
 from bninit.verbs.study.contrast import Estimate, Verdict
-
-
-def side_words(partial: Mapping[str, Any]) -> str:
-    """What sets a side of a claim apart: "with batch norm before the activation"."""
-    parts = []
-    for key, value in partial.items():
-        if key in ("model.init", "model.init.scheme"):
-            scheme = value["scheme"] if isinstance(value, Mapping) else value
-            parts.append(f"with {scheme} weights")
-        elif key == "model.norm.placement" and value in words.PLACEMENTS:
-            parts.append(f"with {words.PLACEMENTS[value]}".replace("with no ", "without "))
-        elif key == "model.norm.input" and isinstance(value, bool):
-            parts.append(f"{'with' if value else 'without'} batch norm on the input")
-        else:
-            parts.append(f"with {key.rpartition('.')[2]} {_value(value)}")
-    return " and ".join(parts) or "over all arms"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_value(part)}" for key, part in value.items())
-    return str(value)
 
 
 def sentence(verdict: Verdict) -> str:
@@ -40,15 +16,10 @@ def sentence(verdict: Verdict) -> str:
     interval = _interval(verdict)
     brackets = "1 seed" if verdict.n == 1 else f"{verdict.n} seeds"
     if interval:
-        brackets = f"{percent(verdict.level)} interval {interval}, {brackets}"
+        brackets = f"{words.percent(verdict.level)} interval {interval}, {brackets}"
     outcome = f"{verdict.outcome} ({verdict.reason})" if verdict.reason else verdict.outcome
     text = f"{_measured(verdict)} ({brackets}){_claimed(verdict)}: {outcome}."
     return " ".join([text[:1].upper() + text[1:], *verdict.notes])
-
-
-def percent(fraction: float) -> str:
-    """A fraction as a percentage, with as many decimals as it needs: 95 %, 99.5 %, 99.75 %."""
-    return f"{100 * fraction:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def reason(estimate: Estimate, *, num_claims: int, seeds_needed: int | None) -> str:
@@ -112,8 +83,8 @@ def _measured(verdict: Verdict) -> str:
     """What was measured: left against right or a number, or a trend."""
     claim, metric, effect = verdict.claim, verdict.metric, verdict.effect
     left = verdict.left.says
-    target = "" if claim.target is None else words.target_percent(claim.target)
-    quantity = metric.title.format(target=target)
+    target = "" if claim.target is None else target_percent(claim.target)
+    quantity = words.title_of(verdict)
     if effect is None and verdict.low is None and verdict.high is None:
         # Where runs diverged, the order of the sides can be sure without any size of a difference.
         if verdict.outcome == "undecided":

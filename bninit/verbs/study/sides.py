@@ -10,7 +10,7 @@ from bninit.config.overlay import is_key, key_path, settings_of
 from bninit.fields import Fault, Path, Plain, dotted, name_fault, nearest, overlap, shown_value
 from bninit.metrics import METRICS
 from bninit.training.settings import DEFAULT_GROUPS
-from bninit.verbs.study.expand import StudyArm, StudyFaults, arm_value, fits, plain_at, wanted
+from bninit.verbs.study.expand import StudyArm, StudyFaults, fits, plain_at, wanted
 from bninit.verbs.study.schema import Claim
 
 _MAX_NAMED = 3
@@ -25,7 +25,7 @@ class Sides:
         right: The right side, the number to hold the left one against, or None for a trend.
         axes: Dotted keys of the axes that the claim does not name: the cells to pair.
         over: Dotted key that a spread or a trend is taken over, or None.
-        levels: The values at that key (see `arm_value`), by score or in order of appearance.
+        levels: The values at that key (see `plain_at`), by score or in order of appearance.
         scores: Positions of the levels for a trend: the numbers themselves, the number of layers,
             or their width. None without such an order.
     """
@@ -49,7 +49,7 @@ class Sides:
 
     def level(self, arm: StudyArm) -> Plain:
         """Return an arm's value on the axis of a spread or a trend."""
-        return None if self.over is None else arm_value(arm, self.over)
+        return None if self.over is None else plain_at(arm.config, key_path(self.over))
 
 
 def sides_of(claim: Claim, arms: Iterable[StudyArm]) -> Sides:
@@ -72,7 +72,7 @@ def sides_of(claim: Claim, arms: Iterable[StudyArm]) -> Sides:
     levels: list[Plain] = []
     if over is not None:
         both = [*left_arms, *(right_arms if is_paired else ())]
-        levels = distinct(arm_value(arm, over) for arm in both)
+        levels = distinct(plain_at(arm.config, key_path(over)) for arm in both)
     scores = level_scores(levels)
     if scores is not None:
         order = sorted(range(len(levels)), key=scores.__getitem__)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -16,10 +17,10 @@ from bninit.show.tables import Cell, Column, Table, block, pairs, remarks, stack
 from bninit.store.files import json_text
 from bninit.verbs.study import words as claim_words
 from bninit.verbs.study.contrast import Verdict
+from bninit.verbs.study.expand import value_labels
 from bninit.verbs.study.sentence import sentence
 
 if TYPE_CHECKING:
-    from bninit.config import Config
     from bninit.verbs.study.run import StudyPlan
 
 FORMATS = ("table", "markdown", "csv", "json")
@@ -38,6 +39,18 @@ _REMARK = (
 )
 
 
+_COLUMNS = {
+    "id": "claim",
+    "outcome": "verdict",
+    "says": "says",
+    "effect": "measured",
+    "interval": "interval",
+    "level": "level",
+    "n": "seeds",
+}
+"""Titles of the columns for people."""
+
+
 def print_verdicts(
     claims: Sequence[Verdict],
     *,
@@ -54,22 +67,19 @@ def print_verdicts(
         console: Where to; standard output by default.
     """
     console = console or Console()
-    if form == "table":
-        console.print(verdict_table(claims))
-    elif form == "markdown":
+    if form == "markdown":
         console.file.write(markdown_text(claims))
     elif form == "csv":
         console.file.write(csv_text(rows))
-    else:
+    elif form == "json":
         console.file.write(json_text([dict(row) for row in rows]))
-
-
-def verdict_table(claims: Sequence[Verdict]) -> RenderableType:
-    """A row for each claim, or a card where there is no room for rows; then the counts."""
-    if not claims:
-        return Text("the study has no claims")
-    counts = Text(counts_line(claims), style="bold")
-    return stacked([_Verdicts(claims), counts, *remarks([_REMARK])])
+    elif not claims:
+        console.print("the study has no claims")
+    else:
+        is_wide = console.width >= _WIDE
+        verdicts = _wide_table(claims) if is_wide else stacked([_card(each) for each in claims])
+        counts = Text(counts_line(claims), style="bold")
+        console.print(stacked([verdicts, counts, *remarks([_REMARK])]))
 
 
 def counts_line(claims: Sequence[Verdict]) -> str:
@@ -80,32 +90,28 @@ def counts_line(claims: Sequence[Verdict]) -> str:
 
 def markdown_text(claims: Sequence[Verdict]) -> str:
     """The verdicts as a Markdown table, and below it the sentences."""
+    numbers = ("effect", "level", "n")
     columns = [
-        Column(key="id", title="claim", write=_markdown),
-        Column(key="outcome", title="verdict"),
-        Column(key="says", title="says", write=_markdown),
-        Column(key="effect", title="measured", numeric=True),
-        Column(key="interval", title="interval"),
-        Column(key="level", title="level", numeric=True),
-        Column(key="n", title="seeds", numeric=True),
+        Column(key=key, title=title, write=_markdown, numeric=key in numbers)
+        for key, title in _COLUMNS.items()
     ]
-    rows = [
-        {
-            "id": found.claim.id,
-            "outcome": found.outcome,
-            "says": found.claim.says,
-            "effect": claim_words.effect(found),
-            "interval": claim_words.interval(found) or None,
-            "level": claim_words.level(found),
-            "n": found.n,
-        }
-        for found in claims
-    ]
+    table = Table(columns, [_cells(found) for found in claims]).markdown()
     sentences = [
         f"- **{_markdown(found.claim.id)}** {_markdown(sentence(found))}" for found in claims
     ]
-    table = Table(columns, rows).markdown()
     return "\n".join([table, "", f"{counts_line(claims)}.", "", *sentences]) + "\n"
+
+
+def _cells(found: Verdict) -> dict[str, str]:
+    return {
+        "id": found.claim.id,
+        "outcome": found.outcome,
+        "says": found.claim.says,
+        "effect": claim_words.effect(found),
+        "interval": claim_words.interval(found) or text.MISSING,
+        "level": claim_words.percent(found.level),
+        "n": str(found.n),
+    }
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -119,51 +125,28 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return Table([Column(key=key) for key in rows[0]], plain).csv()
 
 
-class _Verdicts:
-    """A table or cards, as the width allows."""
-
-    def __init__(self, claims: Sequence[Verdict]) -> None:
-        self._claims = claims
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width >= _WIDE:
-            yield self._table()
-        else:
-            yield stacked([_card(found) for found in self._claims])
-
-    def _table(self) -> RichTable:
-        """Rich's own table: a claim's sentence is folded into the width that is left."""
-        table = RichTable(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("claim", style="bold", overflow="fold", max_width=20)
-        table.add_column("verdict", no_wrap=True)
-        table.add_column("says", ratio=1, overflow="fold", min_width=24)
-        table.add_column("measured", justify="right", max_width=18)
-        table.add_column("interval", no_wrap=True)
-        table.add_column("level", justify="right", no_wrap=True)
-        table.add_column("seeds", justify="right", no_wrap=True)
-        for found in self._claims:
-            cells = (
-                claim_words.effect(found),
-                claim_words.interval(found) or text.MISSING,
-                claim_words.level(found),
-                str(found.n),
-            )
-            said = Text(found.claim.says)
-            table.add_row(Text(found.claim.id), _badge(found), said, *map(Text, cells))
-        return table
+def _wide_table(claims: Sequence[Verdict]) -> RichTable:
+    """Rich's own table: a claim's sentence is folded into the width that is left."""
+    looks: dict[str, dict[str, Any]] = {
+        "id": {"style": "bold", "overflow": "fold", "max_width": 20},
+        "says": {"ratio": 1, "overflow": "fold", "min_width": 24},
+        "effect": {"justify": "right", "max_width": 18},
+    }
+    table = RichTable(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for key, title in _COLUMNS.items():
+        right = "right" if key in ("level", "n") else "left"
+        table.add_column(title, **looks.get(key, {"justify": right, "no_wrap": True}))
+    for found in claims:
+        cells = {key: Text(cell) for key, cell in _cells(found).items()}
+        table.add_row(*(cells | {"outcome": _badge(found)}).values())
+    return table
 
 
 def _card(found: Verdict) -> RenderableType:
     head = Text.assemble((found.claim.id, "bold"), "  ", _badge(found), overflow="fold")
-    body = RichTable.grid(padding=(0, 0, 0, 2), pad_edge=True)
-    body.add_column(overflow="fold")
-    body.add_row(Text(found.claim.says))
-    body.add_row(Text(sentence(found), style="dim"))
-    grid = RichTable.grid()
-    grid.add_column(overflow="fold")
-    grid.add_row(head)
-    grid.add_row(body)
-    return grid
+    says = Text(found.claim.says, overflow="fold")
+    told = Text(sentence(found), style="dim", overflow="fold")
+    return Group(head, Padding(Group(says, told), (0, 0, 0, 2)))
 
 
 def _badge(found: Verdict) -> Text:
@@ -189,19 +172,13 @@ def print_study_plan(
         seconds: Estimated time; None where it is not known.
         console: Where to; standard output by default.
     """
-    (console or Console()).print(plan_table(plan, seconds=seconds))
-
-
-def plan_table(plan: StudyPlan, *, seconds: float | None) -> RenderableType:
-    """The plan as tables; arguments as in `print_study_plan`."""
     study = plan.study
     num_missing = sum(map(len, plan.stacks))
     parts: list[RenderableType] = [Text(f"{study.title}", style="bold", overflow="fold")]
     for name, experiment in study.experiments.items():
         arms = [arm for arm in plan.arms if arm.experiment == name]
         lines: list[tuple[str, Cell]] = [("", experiment.says)] if experiment.says else []
-        for key in arms[0].values:
-            labels = list(dict.fromkeys(value_label(arm.values[key]) for arm in arms))
+        for key, labels in value_labels(arms).items():
             lines.append((key, claim_words.value_names(key, labels)))
         lines.append(("arms", "; ".join(arm.label for arm in arms)))
         parts.append(block(f"{name}: {text.plural(len(arms), 'arm')}", pairs(lines)))
@@ -217,7 +194,7 @@ def plan_table(plan: StudyPlan, *, seconds: float | None) -> RenderableType:
         told = "unknown" if seconds is None else f"about {text.seconds(seconds)}"
         totals.append(("time", f"{told}, evaluation not counted"))
     parts.append(pairs(totals, indent=0))
-    return stacked(parts)
+    (console or Console()).print(stacked(parts))
 
 
 def missing_lines(
@@ -243,6 +220,13 @@ def missing_lines(
 
 def _stacks(plan: StudyPlan) -> Table:
     """The stacks to be trained, those of one kind in a row."""
+    kinds: Counter[tuple[Any, ...]] = Counter()
+    for stack in plan.stacks:
+        config = stack[0].config
+        epochs, model = config.train.epochs, config.model
+        network = f"{value_label(list(model.hidden))}, {model.activation}, "
+        network += f"placement {model.norm.placement}"
+        kinds[len(stack), epochs, epochs * config.iterations_per_epoch, network] += 1
     columns = [
         Column(key="stacks", title="stacks", numeric=True),
         Column(key="networks", title="networks\nin each", numeric=True),
@@ -250,21 +234,6 @@ def _stacks(plan: StudyPlan) -> Table:
         Column(key="steps", title="steps", numeric=True, rank=2),
         Column(key="network", title="network", rank=1),
     ]
-    kinds = Counter(
-        (
-            len(stack),
-            stack[0].config.train.epochs,
-            stack[0].config.train.epochs * stack[0].config.iterations_per_epoch,
-            _network(stack[0].config),
-        )
-        for stack in plan.stacks
-    )
     keys = [column.key for column in columns]
     rows = [dict(zip(keys, (number, *kind), strict=True)) for kind, number in kinds.items()]
     return Table(columns, rows)
-
-
-def _network(config: Config) -> str:
-    model = config.model
-    hidden = value_label(list(model.hidden))
-    return f"{hidden}, {model.activation}, placement {model.norm.placement}"

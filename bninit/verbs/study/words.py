@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,7 @@ _BEFORE_PERCENT = re.compile(r"(?<=[0-9]) (?=%)")
 
 @dataclass(frozen=True, kw_only=True)
 class Print:
-    """How the numbers of a metric are printed.
-
-    Attributes:
-        scale: Factor from the metric to the printed number.
-        num_decimals: At least so many.
-        unit: After a value.
-        difference_unit: After a difference of two values.
-    """
+    """How the numbers of a metric are printed: scale, decimals at least, units."""
 
     scale: float
     num_decimals: int
@@ -121,9 +114,9 @@ def interval(found: Verdict) -> str:
     return f"{_printed(found, low)} to {_printed(found, high)}"
 
 
-def level(found: Verdict) -> str:
-    """Confidence of the interval: ``98.3 %``."""
-    return f"{round(100 * found.level, 1):g} %"
+def percent(fraction: float) -> str:
+    """A confidence, with as many decimals as it needs: 95 %, 99.5 %, 99.75 %."""
+    return f"{100 * fraction:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def _printed(found: Verdict, value: float) -> str:
@@ -145,13 +138,8 @@ def _printed(found: Verdict, value: float) -> str:
     return sign + written
 
 
-def question(found: Verdict, *, against: str) -> str:
-    """What is measured, on which sides, and what the claim expects of it.
-
-    Args:
-        found: The verdict.
-        against: The number on the right, with its unit.
-    """
+def question(found: Verdict) -> str:
+    """What is measured, on which sides or against which number, and what is expected of it."""
     claim, title = found.claim, title_of(found)
     left = found.left.says
     if claim.trend:
@@ -159,7 +147,7 @@ def question(found: Verdict, *, against: str) -> str:
     subject = f"spread of {title} over {axis_name(claim.spread)}" if claim.spread else title
     if found.metric.is_share:
         subject = f"share of runs with “{subject}”"
-    right = against or (found.right.says if found.right else "")
+    right = against(found) or (found.right.says if found.right else "")
     expected = {"less": "less than", "greater": "more than", "equal": "the same as"}[claim.expect]
     asked = f"{subject}: {left}, {expected} {right}"
     if claim.signed_margin:
@@ -181,26 +169,37 @@ def axis_name(key: str) -> str:
     return AXES.get(key, key.rpartition(".")[2].replace("_", " "))
 
 
-def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
-    """What sets an arm apart, in words: "no batch norm, learning rate 0.1".
-
-    Args:
-        arm: The arm.
-        without: Axes, by dotted key, that the place where it stands tells already.
-    """
-    parts = []
-    for key, value in arm.values.items():
-        if key in without or value is None:
-            continue
+def setting_words(key: str, value: Any) -> str:
+    """A setting as people say it: "no batch norm", "learning rate 0.1"."""
+    if key in ("model.init", "model.init.scheme"):
+        return value_label(value["scheme"] if isinstance(value, Mapping) else value)
+    if key == "model.norm.input" and isinstance(value, bool):
+        return f"{'' if value else 'no '}batch norm on the input"
+    if isinstance(value, Mapping):
+        label = ", ".join(f"{name} {value_label(part)}" for name, part in value.items())
+    else:
         label = value_label(value)
-        if key == "model.norm.placement":
-            parts.append(text.PLACEMENTS[label])
-        elif key == "model.norm.input":
-            parts.append("batch norm on the input" if value else "no batch norm on the input")
-        elif key.startswith("model.init") and key.count(".") == 1:
-            parts.append(label)
-        else:
-            parts.append(f"{axis_name(key)} {label}")
+    if key == "model.norm.placement":
+        return text.PLACEMENTS.get(label, label)
+    return f"{axis_name(key)} {label}"
+
+
+def side_words(partial: Mapping[str, Any]) -> str:
+    """What sets a side of a claim apart: "with batch norm before the activation"."""
+    parts = []
+    for key, value in partial.items():
+        weights = " weights" if key in ("model.init", "model.init.scheme") else ""
+        parts.append(f"with {setting_words(key, value)}{weights}".replace("with no ", "without "))
+    return " and ".join(parts) or "over all arms"
+
+
+def arm_label(arm: StudyArm, *, without: Sequence[str] = ()) -> str:
+    """What sets an arm apart, but for the axes that the place where it stands tells already."""
+    parts = [
+        setting_words(key, value)
+        for key, value in arm.values.items()
+        if key not in without and value is not None
+    ]
     return ", ".join(parts) or arm.label
 
 
@@ -224,24 +223,20 @@ def seeds_label(seeds: Sequence[int]) -> str:
 
 
 def conditions(held: Mapping[str, Any]) -> list[str]:
-    """What was held, in short phrases, from the data to the training; what varied is left out.
-
-    Args:
-        held: Resolved values by dotted key.
-    """
-    phrases = []
-    if "data.name" in held:
-        phrases.append(str(held["data.name"]))
-    phrases.append(_SCALES.get(held.get("data.scale", ""), ""))
-    if "model.hidden" in held:
-        phrases.append(_layers(held["model.hidden"]))
-    if "model.activation" in held:
-        phrases.append(f"{held['model.activation']} activation")
-    phrases.append(text.PLACEMENTS.get(held.get("model.norm.placement", ""), ""))
-    if held.get("model.norm.input"):
-        phrases.append("batch norm on the input")
-    phrases += [_init(held), *_optimiser(held), *_training(held)]
-    return [phrase for phrase in phrases if phrase]
+    """What was held, by dotted key, in short phrases from the data to the training."""
+    shown = dict(held)
+    if "model.init.scheme" in held:
+        keys = ("std", "limit", "value", "truncated")
+        given = [(key, held.get(f"model.init.{key}")) for key in keys]
+        if held.get("model.init.gain", 1.0) != 1.0:
+            given.append(("gain", held["model.init.gain"]))
+        parts = ", ".join(f"{key} {value_label(value)}" for key, value in given if value)
+        shown["model.init.scheme"] += f" ({parts})" if parts else ""
+    if "optim.name" in held:
+        shown["optim.name"] = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[held["optim.name"]]
+        if held.get("optim.momentum"):
+            shown["optim.name"] += f" with momentum {value_label(held['optim.momentum'])}"
+    return [say(shown[key]) for key, say in _CONDITIONS.items() if key in held and say(shown[key])]
 
 
 def _layers(widths: Sequence[int]) -> str:
@@ -252,37 +247,19 @@ def _layers(widths: Sequence[int]) -> str:
     return f"{text.plural(len(widths), 'hidden layer')} of {units} units"
 
 
-def _init(held: Mapping[str, Any]) -> str:
-    scheme = held.get("model.init.scheme")
-    if scheme is None:
-        return ""
-    keys = ("std", "limit", "value", "truncated")
-    given = [(key, held.get(f"model.init.{key}")) for key in keys]
-    parts = [f"{key} {value_label(value)}" for key, value in given if value]
-    if held.get("model.init.gain", 1.0) != 1.0:
-        parts.append(f"gain {value_label(held['model.init.gain'])}")
-    return f"weights from {scheme}" + (f" ({', '.join(parts)})" if parts else "")
-
-
-def _optimiser(held: Mapping[str, Any]) -> list[str]:
-    phrases = []
-    if "optim.name" in held:
-        name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[held["optim.name"]]
-        momentum = held.get("optim.momentum")
-        phrases.append(f"{name} with momentum {value_label(momentum)}" if momentum else name)
-    if "optim.lr" in held:
-        phrases.append(f"learning rate {value_label(held['optim.lr'])}")
-    if held.get("optim.schedule.name", "constant") != "constant":
-        phrases.append(f"{held['optim.schedule.name']} schedule")
-    if held.get("optim.weight_decay"):
-        phrases.append(f"weight decay {value_label(held['optim.weight_decay'])}")
-    return phrases
-
-
-def _training(held: Mapping[str, Any]) -> list[str]:
-    phrases = []
-    if "train.epochs" in held:
-        phrases.append(text.plural(held["train.epochs"], "epoch"))
-    if "train.batch_size" in held:
-        phrases.append(f"batches of {held['train.batch_size']}")
-    return phrases
+_CONDITIONS: dict[str, Callable[[Any], str]] = {
+    "data.name": str,
+    "data.scale": lambda scale: _SCALES.get(scale, ""),
+    "model.hidden": _layers,
+    "model.activation": "{} activation".format,
+    "model.norm.placement": lambda placement: text.PLACEMENTS.get(placement, ""),
+    "model.norm.input": lambda has_it: "batch norm on the input" if has_it else "",
+    "model.init.scheme": "weights from {}".format,
+    "optim.name": str,
+    "optim.lr": lambda rate: f"learning rate {value_label(rate)}",
+    "optim.schedule.name": lambda name: "" if name == "constant" else f"{name} schedule",
+    "optim.weight_decay": lambda decay: f"weight decay {value_label(decay)}" if decay else "",
+    "train.epochs": lambda epochs: text.plural(epochs, "epoch"),
+    "train.batch_size": "batches of {}".format,
+}
+"""How a setting that was held is said, in the order of the page; empty where it need not be."""
