@@ -16,15 +16,10 @@ from bninit.config import (
     config_from_dict,
     leaf_values,
 )
-from bninit.config.overlay import settings_of
+from bninit.config.overlay import key_path, settings_of
 from bninit.errors import ConfigError
 from bninit.fields import Plain
-from bninit.verbs.study.expand import (
-    StudyArm,
-    arm_value,
-    expand,
-    fits,
-)
+from bninit.verbs.study.expand import StudyArm, expand, fits, plain_at
 from bninit.verbs.study.load import study_from_dict
 from bninit.verbs.study.schema import StudyConfig
 from bninit.verbs.study.sides import level_scores, sides_of
@@ -328,12 +323,15 @@ def test_matches(partial: dict[str, Plain], expected: bool) -> None:
     assert matches(arm, partial) is expected
 
 
-def test_arm_value_tells_leaves_sections_and_keys_that_play_no_part() -> None:
+def test_a_value_at_a_key_tells_leaves_sections_and_keys_that_play_no_part() -> None:
     (arm,) = arms_of({}, base=ARM)
-    assert arm_value(arm, "model.hidden") == [100, 100]
-    assert arm_value(arm, "model.init") == "normal (std 0.01, bias constant (value 0.1))"
-    assert arm_value(arm, "optim.betas") is None
-    assert arm_value(arm, "model.norm.placement") == "pre"
+    assert plain_at(arm.config, key_path("model.hidden")) == [100, 100]
+    assert (
+        plain_at(arm.config, key_path("model.init"))
+        == "normal (std 0.01, bias constant (value 0.1))"
+    )
+    assert plain_at(arm.config, key_path("optim.betas")) is None
+    assert plain_at(arm.config, key_path("model.norm.placement")) == "pre"
 
 
 @pytest.mark.parametrize(
@@ -446,5 +444,5 @@ def test_whatever_varies_labels_and_values_are_unique_and_match_the_arm(
     for arm in arms:
         assert arm.id == arm_id(arm.config)
         assert matches(arm, leaf_values(arm.config))
-        assert dict(arm.values) == {key: arm_value(arm, key) for key in arm.values}
+        assert dict(arm.values) == {key: plain_at(arm.config, key_path(key)) for key in arm.values}
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", arm.config.name)

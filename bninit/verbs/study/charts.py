@@ -76,12 +76,7 @@ def panel_styles(arms: Sequence[StudyArm], *, colours: Mapping[str, str]) -> dic
 
 
 def claim_picture(verdict: Verdict, *, colours: Mapping[str, str]) -> Picture | None:
-    """The picture of one claim; None when no seed has all the runs that it needs.
-
-    Args:
-        verdict: Of the claim.
-        colours: Of each arm in the whole report, by arm id.
-    """
+    """The picture of one claim; None when no seed has all the runs that it needs."""
     if not len(verdict.differences):
         return None
     sides = side_styles(verdict, colours)
@@ -420,10 +415,6 @@ def experiment_pictures(
 
     With few arms, accuracy and loss, a panel each; with many, the accuracy alone, in panels by
     the values of an axis or two.
-
-    Args:
-        summary: Of the experiment.
-        colours: Of each arm in the whole report, by arm id.
     """
     groups = panel_groups(summary.arms)
     looks = [panel_styles(arms, colours=colours) for _, arms in groups]
@@ -505,12 +496,6 @@ def panel_groups(arms: Sequence[StudyArm]) -> list[tuple[tuple[str, ...], list[S
 
     Panels are by the values of one axis, or two, rather not of the placement, so that arms with
     and without batch norm stand beside each other; of all such ways the one with fewest panels.
-
-    Args:
-        arms: Of one experiment.
-
-    Returns:
-        For each panel the axes whose values its arms share, and the arms.
     """
     if len(arms) <= MOST_IN_A_PANEL:
         return [((), list(arms))]

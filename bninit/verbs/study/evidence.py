@@ -84,10 +84,6 @@ def held_settings(arms: Sequence[StudyArm], *, axes: Sequence[str] = ()) -> dict
 
     A key that plays no part in some of the arms (batch norm's momentum where there is no batch
     norm) counts as held when the others agree on it.
-
-    Args:
-        arms: At least one.
-        axes: Dotted keys that are varied; what is in such a section is not held.
     """
     varied = [key_path(axis) for axis in axes]
     seen: dict[tuple[str, ...], list[Any]] = {}
@@ -104,12 +100,7 @@ def held_settings(arms: Sequence[StudyArm], *, axes: Sequence[str] = ()) -> dict
 
 
 def missing_runs(arms: Sequence[StudyArm], *, runs: Runs) -> dict[str, tuple[int, ...]]:
-    """Seeds of which a run is missing, by the label of the arm with its experiment before it.
-
-    Args:
-        arms: The study's arms; equal ones appear once.
-        runs: The study's finished runs.
-    """
+    """Seeds of which a run is missing, by the label of the arm with its experiment before it."""
     first: dict[str, StudyArm] = {}
     for arm in arms:
         first.setdefault(arm.id, arm)

@@ -161,15 +161,7 @@ class StudyFaults:
         of_key: bool = False,
         cause: object = None,
     ) -> None:
-        """Note a fault.
-
-        Args:
-            path: Where it is, in the source.
-            what: What is wrong.
-            hint: What is allowed, or what to do.
-            of_key: Whether the key is at fault, rather than its value.
-            cause: Faults of one cause at one place are told once; the text by default.
-        """
+        """Note a fault; those of one cause (else of one text) at one place are told once."""
         existing = path_in(self.source.value, path)
         is_holder = isinstance(value_at(self.source.value, existing), dict | list)
         place = self.source.place_of(existing, of_key=of_key or is_holder)
@@ -185,14 +177,7 @@ class StudyFaults:
         whole: Sequence[Path] = (),
         varies: bool = False,
     ) -> list[Setting]:
-        """Return what a partial config sets, and tell of keys that cannot be set there.
-
-        Args:
-            partial: The partial config.
-            origin: Where it stands in the source.
-            whole: As for `settings_of`.
-            varies: Whether it makes one arm different from another.
-        """
+        """Return what a partial config sets, and tell of keys that cannot be set."""
         kept: dict[Path, Setting] = {}
         for setting in settings_of(partial, origin=origin, whole=whole):
             if not self.can_be_set(setting, varies=varies):

@@ -13,13 +13,7 @@ from typing import Any
 from bninit.data.load import load
 from bninit.engines.driver import Failure, Outcome, train_jobs
 from bninit.engines.interface import LOCAL, EngineChoice, Job, NoProgress, Progress, open_engine
-from bninit.engines.plan import (
-    largest_stack,
-    plan_stacks,
-    replica_plan,
-    resolve_device,
-    stack_plan,
-)
+from bninit.engines.plan import largest_stack, plan_stacks, replica_plan, resolve_device, stack_plan
 from bninit.store import Run, files, find_runs
 from bninit.training.loop import seconds_per_step
 from bninit.verbs.study.contrast import Verdict

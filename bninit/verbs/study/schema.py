@@ -8,13 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from bninit.config.schema import (
     DEFAULT_TARGETS,
@@ -24,14 +18,7 @@ from bninit.config.schema import (
     SchemaVersion,
     Targets,
 )
-from bninit.fields import (
-    Fault,
-    OneOf,
-    Section,
-    fault,
-    refuse,
-    shown_value,
-)
+from bninit.fields import Fault, OneOf, Section, fault, refuse, shown_value
 from bninit.training.settings import MAX_SEEDS, Seeds
 
 Shape = Literal["sides", "number", "spread", "trend"]
@@ -124,6 +111,11 @@ class Claim(Section):
         if self.spread is not None:
             return "spread"
         return "sides" if isinstance(self.right, dict) else "number"
+
+    @property
+    def over(self) -> str | None:
+        """The axis that a spread or a trend is taken over."""
+        return self.spread if self.spread is not None else self.trend
 
     @property
     def signed_margin(self) -> float:
@@ -270,13 +262,11 @@ class StudyConfig(Section):
             return data
         experiments, claims = data.get("experiments"), data.get("claims")
         if isinstance(experiments, dict) and len(experiments) == 1 and isinstance(claims, list):
-            name = next(iter(experiments))
-            claims = [
-                {**claim, "in": name}
-                if isinstance(claim, dict) and claim.get("in") is None
-                else claim
-                for claim in claims
-            ]
+            (name,) = experiments
+            claims = list(claims)
+            for place, claim in enumerate(claims):
+                if isinstance(claim, dict) and claim.get("in") is None:
+                    claims[place] = {**claim, "in": name}
             return {**data, "claims": claims}
         return data
 

@@ -23,13 +23,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def reason(estimate: Estimate, *, num_claims: int, seeds_needed: int | None) -> str:
-    """Why a claim stays undecided.
-
-    Args:
-        estimate: Of its contrast.
-        num_claims: Claims decided together.
-        seeds_needed: The fewest that could decide it, where there are fewer; else None.
-    """
+    """Why a claim stays undecided."""
     contrast = estimate.contrast
     if estimate.is_unknown:
         num_missing = sum(estimate.num_missing)

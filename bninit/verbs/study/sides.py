@@ -53,14 +53,9 @@ class Sides:
 
 
 def sides_of(claim: Claim, arms: Iterable[StudyArm]) -> Sides:
-    """Return the arms that a claim is about.
-
-    Args:
-        claim: The claim of a loaded study.
-        arms: The study's arms, those of other experiments too.
-    """
+    """Return the arms that a claim is about."""
     mine = [arm for arm in arms if arm.experiment == claim.experiment]
-    over = claim.spread if claim.spread is not None else claim.trend
+    over = claim.over
     given, left = settings_of(claim.given), settings_of(claim.left)
     right = settings_of(claim.right) if isinstance(claim.right, dict) else []
     named = [setting.path for setting in (*left, *right)]
@@ -97,9 +92,6 @@ def level_scores(levels: Sequence[Plain]) -> tuple[float, ...] | None:
 
     Numbers are their own scores. Lists of layer widths score by their length where all layers
     have one width, and by that width where all lists have one length.
-
-    Args:
-        levels: Different values of one key.
     """
     if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels):
         return tuple(float(level) for level in levels)  # type: ignore[arg-type]
@@ -127,22 +119,14 @@ def check_claim(
     damaged: Collection[str],
     faults: StudyFaults,
 ) -> None:
-    """Note all that is wrong with a claim.
-
-    Args:
-        claim: The claim.
-        at: Where it stands in the source.
-        arms: The arms of each experiment.
-        damaged: Experiments with faults, which are not held against the claim.
-        faults: Gathers what is wrong.
-    """
+    """Note all that is wrong with a claim; what its damaged experiment lacks is not."""
     found = [*_metric_faults(claim), *_experiment_faults(claim, arms, damaged)]
     mine = arms.get(claim.experiment or "", ())
-    over = claim.spread if claim.spread is not None else claim.trend
     has_keys = [_has_keys(claim, key, at, faults) for key in ("left", "right", "given")]
-    if over is not None and not is_key(over):
-        key = "spread" if claim.spread is not None else "trend"
-        found.append(Fault((key,), f"{shown_value(over)} is not a key", "as in model.init"))
+    if claim.over is not None and not is_key(claim.over):
+        found.append(
+            Fault((claim.shape,), f"{shown_value(claim.over)} is not a key", "as in model.init")
+        )
     elif all(has_keys) and claim.experiment in arms and claim.experiment not in damaged:
         found += _side_faults(claim, mine)
     found += _probe_faults(claim, mine)
@@ -224,7 +208,7 @@ def _side_faults(claim: Claim, arms: Sequence[StudyArm]) -> Iterator[Fault]:
 def _over_faults(claim: Claim, arms: Sequence[StudyArm], sides: Sides) -> Iterator[Fault]:
     if sides.over is None:
         return
-    key = "spread" if claim.spread is not None else "trend"
+    key = claim.shape
     axes = list(arms[0].values)
     if not any(overlap(key_path(axis), key_path(sides.over)) for axis in axes):
         found = nearest(sides.over, axes)

@@ -165,13 +165,7 @@ def _markdown(cell: str) -> str:
 def print_study_plan(
     plan: StudyPlan, *, seconds: float | None, console: Console | None = None
 ) -> None:
-    """Print experiments with their arms, the stacks, the networks, and the time they take.
-
-    Args:
-        plan: From `bninit.verbs.study.run.plan_study`.
-        seconds: Estimated time; None where it is not known.
-        console: Where to; standard output by default.
-    """
+    """Print experiments with their arms, the stacks, the networks, and the time they take."""
     study = plan.study
     num_missing = sum(map(len, plan.stacks))
     parts: list[RenderableType] = [Text(f"{study.title}", style="bold", overflow="fold")]
@@ -200,13 +194,7 @@ def print_study_plan(
 def missing_lines(
     missing: Mapping[str, Sequence[int]], *, num_networks: int, at_most: int = 12
 ) -> list[str]:
-    """Name the networks of a study that are missing; nothing where none is.
-
-    Args:
-        missing: Seeds by arm, as `bninit.verbs.study.evidence.missing_runs` has them.
-        num_networks: Of the whole study.
-        at_most: Arms that are named.
-    """
+    """Name the networks of a study that are missing; nothing where none is."""
     if not missing:
         return []
     num_missing = sum(map(len, missing.values()))
