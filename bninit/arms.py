@@ -370,12 +370,6 @@ class ArmRequest:
         """Seeds that are wanted and not finished."""
         return tuple(seed for seed in self.seeds if seed not in self.finished)
 
-    def drop_unread(self, epochs: pd.DataFrame) -> None:
-        """Count runs as missing whose metrics are not in a table of all that could be read."""
-        read = set(zip(epochs["arm"].tolist(), epochs["seed"].tolist(), strict=True))
-        for seed in [seed for seed in self.finished if (self.id, seed) not in read]:
-            del self.finished[seed]
-
 
 def resolve_runs(named: Iterable[Named | Run], *, runs_dir: str | os.PathLike[str]) -> list[Run]:
     """The runs that a user names, in the order named.

@@ -872,17 +872,12 @@ def curves(
         title: What the picture shows, in words.
         styles: Looks by arm label (`bninit.arms.arm_labels`); by order if not given.
     """
-    keys = list(dict.fromkeys(zip(map(str, rows["name"]), map(str, rows["arm"]), strict=True)))
-    labels = arm_labels(keys)
-    styles = styles or arm_styles([labels[key] for key in keys])
-    styles = {labels[key]: styles[labels[key]] for key in keys}
-
-    def with_labels(table: pd.DataFrame) -> pd.DataFrame:
-        named = zip(map(str, table["name"]), map(str, table["arm"]), strict=True)
-        return table.assign(label=[labels[key] for key in named])
-
-    rows = with_labels(rows)
-    seeds = rows.groupby("label", sort=False)["seed"].nunique().to_dict()
+    arms = list(zip(map(str, rows["name"]), map(str, rows["arm"]), strict=True))
+    labels = arm_labels(list(dict.fromkeys(arms)))
+    styles = styles or arm_styles(list(labels.values()))
+    styles = {label: styles[label] for label in labels.values()}
+    rows = rows.assign(name=[labels[arm] for arm in arms])
+    seeds = rows.groupby("name", sort=False)["seed"].nunique().to_dict()
     finite, lost = finite_rows(rows), last_before_divergence(rows)
     accuracy = bands(rows, "val_accuracy")
     bottom = accuracy_bottom(accuracy, targets=targets)
@@ -906,16 +901,16 @@ def curves(
     def drawn(column: str, axis: str, **more: Any) -> Chart:
         factor = 100 if axis == "accuracy" else 1
         tidy = [
-            {"arm": row["label"], "x": row["epoch"], "y": factor * row["median"]}
+            {"arm": row["name"], "x": row["epoch"], "y": factor * row["median"]}
             | {end: factor * row[end] for end in ("low", "high")}
-            for row in with_labels(bands(rows, column)).to_dict("records")
+            for row in bands(rows, column).to_dict("records")
         ]
         return lines(tidy, x=epochs, y=axes[axis], styles=styles, height=300, **more)
 
     def lost_at(column: str, axis: str) -> Chart:
         factor = 100 if axis == "accuracy" else 1
         at = [
-            {"arm": row["label"], "x": row["epoch"], "y": factor * row[column]}
+            {"arm": row["name"], "x": row["epoch"], "y": factor * row[column]}
             for row in lost.to_dict("records")
         ]
         return crosses(at, x=epochs, y=axes[axis], styles=styles, names=names)

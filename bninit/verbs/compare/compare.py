@@ -210,7 +210,14 @@ def compare_arms(
                 num_parameters=int(table["num_parameters"].iloc[0]),
                 figures={name: spread(table[name].tolist()) for name in FIGURES},
                 median_seconds_per_epoch=median(table["seconds_per_epoch"].tolist()),
-                targets=tuple(_at_target(arm, table, target) for target in targets),
+                targets=tuple(
+                    TargetSummary(
+                        target=target,
+                        times={t: table[column_of(t, target)].to_numpy(np.float64) for t in TIMES},
+                        watched_epochs=arm.config.train.epochs,
+                    )
+                    for target in targets
+                ),
             )
             for place, (arm, label, table) in enumerate(zip(arms, labels, tables, strict=True))
         ),
@@ -229,11 +236,6 @@ def compare_arms(
         runs=runs,
         epochs=epochs.assign(name=epochs["arm"].map(name_of)),
     )
-
-
-def _at_target(arm: Arm, table: pd.DataFrame, target: float) -> TargetSummary:
-    times = {name: table[column_of(name, target)].to_numpy(np.float64) for name in TIMES}
-    return TargetSummary(target=target, times=times, watched_epochs=arm.config.train.epochs)
 
 
 def _left_out(arms: Sequence[Arm], labels: Sequence[str], at: int) -> list[str]:
@@ -273,29 +275,21 @@ def _differences(
 ) -> list[Difference]:
     """Each arm but the baseline minus the baseline, in every metric, seed by seed.
 
-    Args:
-        arms: In any order, each with a seed in common with the baseline.
-        tables: The rows of `bninit.arms.runs_frame` of each arm.
-        labels: Of the arms.
-        baseline: The place of the arm that the others are compared with.
-        targets: Validation accuracies in (0, 1].
-        alpha: Error of all intervals of one metric together.
+    The tables have the rows of `bninit.arms.runs_frame` of each arm.
     """
     others = [i for i in range(len(arms)) if i != baseline]
     wanted: list[tuple[str, float | None]] = [(name, None) for name in FIGURES]
     wanted += [(name, target) for target in targets for name in TIMES]
     columns = [column_of(name, target) for name, target in wanted]
     common = [sorted(set(arm.seeds) & set(arms[baseline].seeds)) for arm in arms]
-    on_arm = [_values(table, columns, seeds=s) for table, s in zip(tables, common, strict=True)]
-    on_baseline = [_values(tables[baseline], columns, seeds=seeds) for seeds in common]
+    by_seed = [table.set_index("seed")[columns].astype(np.float64) for table in tables]
     shares_clock = any((table["stack_size"] > 1).any() for table in tables)
     found = []
-    for place, (name, target) in enumerate(wanted):
+    for (name, target), column in zip(wanted, columns, strict=True):
         metric = METRICS[name]
         pairs = [
             _paired(
-                on_arm[i][:, place],
-                on_baseline[i][:, place],
+                *(by_seed[side].loc[common[i], column].to_numpy() for side in (i, baseline)),
                 metric=metric,
                 configs=(arms[i].config, arms[baseline].config),
             )
@@ -340,13 +334,6 @@ def _paired(
         # Two equal horizons are no measured times.
         differences = np.full_like(differences, np.nan)
     return differences, missing, horizon
-
-
-def _values(table: pd.DataFrame, columns: Sequence[str], *, seeds: Sequence[int]) -> Floats:
-    """The figures of some seeds, (seed, column)."""
-    place = {seed: row for row, seed in enumerate(table["seed"].tolist())}
-    values = table[list(columns)].to_numpy(np.float64)
-    return np.asarray(values[[place[seed] for seed in seeds]])
 
 
 def _notes(differences: Sequence[Difference]) -> list[str]:
@@ -467,8 +454,9 @@ def _targets(requests: Sequence[ArmRequest], targets: Sequence[float] | None) ->
 def _read(requests: Sequence[ArmRequest]) -> pd.DataFrame:
     """The metrics of all finished runs; those that cannot be read count as missing."""
     epochs, _ = epochs_of([run for each in requests for run in each.finished.values()])
+    read = set(zip(epochs["arm"].tolist(), epochs["seed"].tolist(), strict=True))
     for each in requests:
-        each.drop_unread(epochs)
+        each.finished = {s: run for s, run in each.finished.items() if (each.id, s) in read}
     return epochs
 
 
