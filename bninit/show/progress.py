@@ -92,7 +92,7 @@ class TrainingProgress:
             self.note(f"{state.label}: resumes after epoch {first_epoch}")
         if self._is_live and self._live is None:
             self._live = Live(
-                _Display(lambda: list(self._states.values()), self._clock),
+                self,
                 console=self._console,
                 refresh_per_second=_REFRESHES_PER_SECOND,
                 transient=True,
@@ -142,6 +142,41 @@ class TrainingProgress:
         """Nothing more comes; gives the terminal back. May be called more than once."""
         for stack in list(self._states):
             self.end(stack=stack)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The live display, made anew at each refresh to the width that there is."""
+        states = list(self._states.values())
+        # All of it has to fit on the screen: what has scrolled away cannot be renewed.
+        for state in states[:_MOST_STACKS]:
+            yield from self._display(state, width=options.max_width)
+        if len(states) > _MOST_STACKS:
+            yield Text(f"and {words.plural(len(states) - _MOST_STACKS, 'more stack')}")
+
+    def _display(self, state: _State, *, width: int) -> RenderResult:
+        left = state.seconds_left(self._clock())
+        time_left = "estimating time left" if left is None else f"{words.seconds(left)} left"
+        done = state.finished - state.first_epoch
+        bar = ProgressBar(total=state.num_epochs - state.first_epoch, completed=done)
+        row = Table.grid(padding=(0, 1), expand=True)
+        epoch = Text(f"epoch {state.count}")
+        if width >= _NARROW:
+            row.add_column(no_wrap=True, overflow="ellipsis", max_width=width // 4)
+            row.add_column(no_wrap=True)
+            row.add_column(ratio=1)
+            row.add_column(no_wrap=True)
+            row.add_row(Text(state.label, style="bold"), epoch, bar, Text(time_left))
+            yield row
+        else:
+            row.add_column(no_wrap=True)
+            row.add_column(ratio=1)
+            row.add_row(epoch, bar)
+            yield Text(state.label, style="bold", no_wrap=True, overflow="ellipsis")
+            yield row
+            yield Text(time_left)
+        for line in words.flow(_figures(state), width=width):
+            yield Text(line)
+        if state.diverged:
+            yield Text(state.diverged, style="yellow")
 
     def _print(self, line: str) -> None:
         overflow: OverflowMethod | None = "fold" if self._is_live else None
@@ -209,48 +244,6 @@ class _State:
             parts.append(self.diverged)
         parts.append(words.seconds(seen.stack_seconds) if seen.epoch else "before training")
         return "  ".join(parts)
-
-
-class _Display:
-    """The live display, made anew at each refresh to the width that there is."""
-
-    def __init__(self, states: Callable[[], list[_State]], clock: Callable[[], float]) -> None:
-        self._states = states
-        self._clock = clock
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        states = self._states()
-        # All of it has to fit on the screen: what has scrolled away cannot be renewed.
-        for state in states[:_MOST_STACKS]:
-            yield from self._stack(state, width=options.max_width)
-        if len(states) > _MOST_STACKS:
-            yield Text(f"and {words.plural(len(states) - _MOST_STACKS, 'more stack')}")
-
-    def _stack(self, state: _State, *, width: int) -> RenderResult:
-        left = state.seconds_left(self._clock())
-        time_left = "estimating time left" if left is None else f"{words.seconds(left)} left"
-        done = state.finished - state.first_epoch
-        bar = ProgressBar(total=state.num_epochs - state.first_epoch, completed=done)
-        row = Table.grid(padding=(0, 1), expand=True)
-        epoch = Text(f"epoch {state.count}")
-        if width >= _NARROW:
-            row.add_column(no_wrap=True, overflow="ellipsis", max_width=width // 4)
-            row.add_column(no_wrap=True)
-            row.add_column(ratio=1)
-            row.add_column(no_wrap=True)
-            row.add_row(Text(state.label, style="bold"), epoch, bar, Text(time_left))
-            yield row
-        else:
-            row.add_column(no_wrap=True)
-            row.add_column(ratio=1)
-            row.add_row(epoch, bar)
-            yield Text(state.label, style="bold", no_wrap=True, overflow="ellipsis")
-            yield row
-            yield Text(time_left)
-        for line in words.flow(_figures(state), width=width):
-            yield Text(line)
-        if state.diverged:
-            yield Text(state.diverged, style="yellow")
 
 
 def _figures(state: _State) -> list[str]:
