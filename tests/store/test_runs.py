@@ -56,16 +56,6 @@ def test_other_names_are_neither_arms_nor_runs_nor_lead_elsewhere() -> None:
             run_folder("runs", config, 0)
 
 
-def quickest(function: Callable[[], int]) -> tuple[float, int]:
-    """Shortest of a few times in seconds, and the result."""
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        found = function()
-        times.append(time.perf_counter() - began)
-    return min(times), found
-
-
 def test_a_thousand_runs_are_listed_about_as_quickly_as_their_files_are_read(
     runs_dir: Path, finished: Path
 ) -> None:
@@ -81,10 +71,17 @@ def test_a_thousand_runs_are_listed_about_as_quickly_as_their_files_are_read(
         paths = sorted(runs_dir.glob("*/*/summary.json"))
         return sum(json.loads(path.read_text())["epochs"] >= 0 for path in paths)
 
-    plain_seconds, plain_found = quickest(plainly)
-    our_seconds, our_found = quickest(lambda: sum(r.status == "done" for r in find_runs(runs_dir)))
-    assert plain_found == our_found == 1001
-    assert our_seconds < 5 * plain_seconds
+    def ours() -> int:
+        return sum(run.status == "done" for run in find_runs(runs_dir))
+
+    # In turns, so that the load of the machine strikes both.
+    seconds: dict[Callable[[], int], list[float]] = {plainly: [], ours: []}
+    for _ in range(7):
+        for function, times in seconds.items():
+            began = time.perf_counter()
+            assert function() == 1001
+            times.append(time.perf_counter() - began)
+    assert min(seconds[ours]) < 5 * min(seconds[plainly])
 
 
 def test_listing_imports_nothing_heavy(finished: Path, runs_dir: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from bninit.config import arm_id, load_config
 from bninit.errors import StoreError
 from bninit.store import Run, RunWriter, find_runs, is_finished, run_folder
 from bninit.store.epochs import encode_metrics, row_of
+from bninit.store.files import is_locked
 from bninit.store.writer import inspect
 
 ARM = arm_id(CONFIG)
@@ -150,6 +152,54 @@ def test_a_run_that_is_left_within_an_epoch_goes_on_from_the_step(
     assert summary["stack_size"] == 3, "it shared its clock for a while"
     resumed = json_of(seed_dir / "environment.json")["resumed"]
     assert resumed == [{"epoch": 1, "steps": 2, "stack_size": 1}]
+
+
+@pytest.mark.parametrize("at", [3, 4])
+def test_a_crash_after_a_cut_keeps_the_epochs_before_it(
+    runs_dir: Path, seed_dir: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Left within an epoch, resumed, and killed between the files of that epoch."""
+    story = Story()
+    with RunWriter(runs_dir, CONFIG, 0) as writer:
+        writer.describe(ABOUT)
+        writer.epoch(*story.epoch(0))
+        writer.epoch(*story.epoch(1))
+        writer.cut(story.cut(1))
+    replace, count = os.replace, 0
+
+    def killed(*paths: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    def go_on() -> None:
+        with RunWriter(runs_dir, CONFIG, 0) as writer:
+            writer.describe(ABOUT)
+            writer.epoch(*story.epoch(2))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go_on()
+    found = inspect(seed_dir, arm=ARM, seed=0)
+    assert found.notes == ()
+    assert found.checkpoint is not None
+
+
+def test_a_leftover_checkpoint_is_no_finished_run(finished: Path, runs_dir: Path) -> None:
+    assert is_finished(runs_dir, CONFIG, 0)
+    (finished / "checkpoint.safetensors").write_bytes(b"left")
+    assert not is_finished(runs_dir, CONFIG, 0)
+
+
+def test_two_readers_do_not_take_each_other_for_a_writer(finished: Path) -> None:
+    with (finished / ".lock").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not is_locked(finished)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert is_locked(finished)
 
 
 def test_what_does_not_follow_is_refused(runs_dir: Path, finished: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from contrasts import contrast, decided
 from hypothesis import given, settings
@@ -292,3 +293,18 @@ def test_slope_with_diverged_levels_has_the_sign_of_kendalls_tau(ranked: list[fl
 
 def test_slope_without_order_is_no_trend() -> None:
     assert slope(np.array([[np.inf, 1.0, np.inf]]), scores=[1, 2, 3])[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "claim", "reason"),
+    [
+        (np.linspace(-2, 2, 10), {}, "the interval includes zero"),
+        (np.linspace(-2, 2, 10), {"margin": 0.5}, "the interval includes the claimed bound"),
+        (np.empty(0), {}, "no seed has all the runs that the claim needs"),
+    ],
+)
+def test_why_a_claim_is_undecided(
+    left: npt.NDArray[np.float64], claim: dict[str, Any], reason: str
+) -> None:
+    verdict = decided(left=left, right=np.zeros(len(left)), **claim)
+    assert (verdict.outcome, verdict.reason) == ("undecided", reason)
