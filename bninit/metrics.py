@@ -244,14 +244,7 @@ def _hidden(run: Measured, place: str, quantity: str) -> Trace:
 def over_hidden(
     place: str, quantity: str, *, when: Literal["start", "end"], by: str = "mean"
 ) -> Reading:
-    """Makes the reading of a quantity over the hidden layers, before the training or at its end.
-
-    Args:
-        place: Where it is read; ``output`` for what a hidden layer hands to the next one.
-        quantity: Its name.
-        when: At the first moment, or the last one.
-        by: ``mean`` or ``min`` over layers, or ``rms``, the root of the mean square.
-    """
+    """Makes the reading of a quantity over the hidden layers, before the training or at its end."""
 
     def value(run: Measured, _target: float) -> float:
         values = _hidden(run, place, quantity).values
@@ -276,11 +269,6 @@ def factor_per_layer(place: str, quantity: str, *, towards: Literal["input", "ou
 
     The geometric mean over the hidden layers, before the training: below 1 it vanishes, above 1
     it explodes. NaN with fewer than two hidden layers, or where there is nothing to begin with.
-
-    Args:
-        place: Where it is read.
-        quantity: Its name; a scale, such as an SD.
-        towards: In which direction the layers are passed.
     """
 
     def value(run: Measured, _target: float) -> float:
@@ -324,12 +312,6 @@ def statistics_gap(kind: str | None, *, early: bool = False) -> Reading:
 
     Root mean square over batch norms and units of the averages' means minus those of the
     population; see `bninit.training.probes`.
-
-    Args:
-        kind: ``ema``, ``cumulative`` or ``batch`` (of a mini-batch); None for what the run itself
-            uses in evaluation: NaN for population statistics, which lag behind nothing.
-        early: Whether the mean over the moments of the first epoch is taken (the first one, at
-            which nothing is trained, left out), and not the last moment.
     """
 
     def value(run: Measured, _target: float) -> float:
@@ -378,10 +360,6 @@ def along_gradient(quantity: str) -> Reading:
     `bninit.training.along_gradient.AlongGradient`. Infinity is the largest number here, as a loss
     that leaves all bounds on the way is; a step with a gradient of 0 counts for nothing. NaN of a
     run that diverged.
-
-    Args:
-        quantity: ``loss_range``, ``gradient_change``, ``relative_gradient_change`` or
-            ``smoothness``.
     """
 
     def value(run: Measured, _target: float) -> float:

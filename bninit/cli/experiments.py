@@ -243,15 +243,7 @@ def report(
 
 
 def study_file(study: str, *, runs_dir: Path) -> Path:
-    """The file of a study that a user names.
-
-    Args:
-        study: A file, or the name of a study in the runs folder.
-        runs_dir: The folder of all runs.
-
-    Raises:
-        UserError: There is neither.
-    """
+    """The file of a study that a user names."""
     path = Path(study)
     if path.is_file():
         return path

@@ -131,11 +131,7 @@ def seed_list(seeds: str | None) -> list[int] | None:
 def listed(
     text: str | None, kind: Callable[[str], T], *, option: str, what: str, example: str
 ) -> list[T] | None:
-    """The numbers of an option that takes several, separated by commas; None without the option.
-
-    Raises:
-        UserError: Something else is among them.
-    """
+    """The numbers of an option that takes several, separated by commas; None without the option."""
     if text is None:
         return None
     try:

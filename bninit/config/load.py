@@ -75,19 +75,7 @@ def config_from_dict(
 
 
 def load_model(model_type: type[ModelT], source: Source) -> ModelT:
-    """Check a source against a pydantic model.
-
-    Args:
-        model_type: The model. Its validators may raise `bninit.fields.fault` and
-            `refuse`, to say what is allowed and which keys a fault depends on.
-        source: What was read.
-
-    Returns:
-        The validated model.
-
-    Raises:
-        ConfigError: All faults, in the order of the file.
-    """
+    """Check a source against a pydantic model."""
     search = Search(model_type, source)
     if search.model is None or not search.is_whole or source.problems:
         found = [(each.place, each.problem) for each in search.found]
@@ -288,14 +276,7 @@ _SYNONYMS = {"learning_rate": "lr", "dataset": "data", "optimizer": "optim", "op
 def message_of(
     error: ErrorDetails, path: Path, value: object, model_type: type[BaseModel]
 ) -> Message:
-    """Return what one of pydantic's errors says to people.
-
-    Args:
-        error: The error.
-        path: The path of the key at fault.
-        value: The value as it stands in the source.
-        model_type: The model that the source was checked against.
-    """
+    """Return what one of pydantic's errors says to people."""
     kind = error["type"]
     context: Mapping[str, Any] = error.get("ctx", {})
     shown = shown_value(value)

@@ -150,12 +150,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_of(model_type: type[BaseModel], *, title: str) -> dict[str, Any]:
-    """Return the JSON Schema of a file that a model is read from.
-
-    Args:
-        model_type: The model; null stands for the default of each of its keys that has one.
-        title: Title of the schema.
-    """
+    """Return the JSON Schema of a file that a model is read from."""
     schema = model_type.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
         section.pop("title", None)

@@ -28,11 +28,7 @@ _INF_OR_NAN = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def plain_scalar(text: str) -> Plain:
-    """Return what an unquoted scalar means in the core schema of YAML 1.2.
-
-    Raises:
-        ValueError: A whole number of more than `MAX_DIGITS` digits.
-    """
+    """Return what an unquoted scalar means in the core schema of YAML 1.2."""
     if text in _NULLS:
         return None
     if text in _BOOLS:
@@ -202,19 +198,7 @@ def _place_in(place: Place, *, line: int, column: int = 0) -> Place:
 
 
 def parse_yaml(text: str, *, place: Place) -> Source:
-    """Parse one YAML document.
-
-    Args:
-        text: The document; an empty one is None.
-        place: What the text came from; its lines are counted unless it is an option.
-
-    Returns:
-        The values. Faults that do not stop the reading (a key given twice, a tag, a number with
-        too many digits) are in its ``problems``.
-
-    Raises:
-        ConfigError: The text is not YAML, holds several documents, or unfolds to too much.
-    """
+    """Parse one YAML document."""
     problems: _Problems = {}
     try:
         return _Reader(text, place, problems).source()

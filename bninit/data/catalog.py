@@ -107,15 +107,7 @@ def cache_folder() -> Path:
 
 
 def search_folders(data_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
-    """Return the folders to search, the first choice first, each once.
-
-    Args:
-        data_dir: Folder given on the command line (``--data-dir``); searched before
-            ``$BNINIT_DATA_DIR``, which is searched before the cache folder.
-
-    Returns:
-        Absolute paths; they need not exist.
-    """
+    """Return the folders to search, the first choice first, each once."""
     given = (data_dir, os.environ.get(ENVIRONMENT_VARIABLE), cache_folder())
     return tuple(dict.fromkeys(_absolute(each) for each in given if each))
 

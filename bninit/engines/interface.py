@@ -165,10 +165,6 @@ class Engine(Protocol):
 
         Messages of a stack come in order: `Began`, `Recorded` for each record, and at the end
         `Ended`, `Failed` or `Lost`. The checkpoints of a record can be taken until the next call.
-
-        Args:
-            stop: Whether the stacks are to end after their current step, with what
-                `bninit.training.loop.train_stack` yields then.
         """
 
     def cancel(self, number: int) -> None:

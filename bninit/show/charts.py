@@ -308,17 +308,7 @@ def look(
     names: Mapping[str, str] | None = None,
     legend_width: int = 780,
 ) -> dict[str, Any]:
-    """Encodings of colour, dash and shape that give each arm its look, and their one legend.
-
-    Args:
-        styles: By arm (the column ``arm``), in the order of the legend.
-        dash: Whether lines have the arm's dash.
-        shape: Whether points have the arm's shape.
-        nested: Whether later lines are thinner, so that all show where they lie on each other.
-        legend_width: Room for the legend.
-        names: What the legend calls an arm; as it is by default; empty for no legend. Equal in all
-            layers that share a legend.
-    """
+    """Encodings of colour, dash and shape that give each arm its look, and their one legend."""
     arms = list(styles)
     longest = max(map(len, names.values() if names else arms), default=0)
     legend: dict[str, Any] = {"title": None, "values": arms, "symbolOpacity": 1}
@@ -576,15 +566,7 @@ def remark(text: str, *, width: int, height: int) -> Chart:
 def guide_lines(
     guides: Mapping[float, str], *, y: Axis, width: int, height: int, dash: Sequence[float] = DOTTED
 ) -> Chart:
-    """Thin horizontal lines with labels right of the panel, pushed apart where they are close.
-
-    Args:
-        guides: Labels by height.
-        y: The axis, with its ends.
-        width: Of the panel.
-        height: Of the panel.
-        dash: Of the lines.
-    """
+    """Thin horizontal lines with labels right of the panel, pushed apart where they are close."""
     turn = math.log if y.log else float
     low, high = map(turn, y.ends)
     shown = sorted(at for at in guides if y.ends[0] <= at <= y.ends[1])
@@ -606,12 +588,7 @@ def guide_lines(
 
 
 def spread_apart(places: Sequence[float], *, distance: float) -> list[float]:
-    """Move places as little as needed so that neighbours are a distance apart.
-
-    Args:
-        places: Rising.
-        distance: The least one between two places.
-    """
+    """Move places as little as needed so that neighbours are a distance apart."""
     # Groups of labels that touch are centred on the places they belong to.
     groups: list[list[float]] = []
 
@@ -837,10 +814,6 @@ def accuracy_bottom(found: pd.DataFrame, *, targets: Sequence[float]) -> float:
 
     It shows all targets, and all seeds in the second half of the epochs; what happens before may
     lie below. With less than three epochs it begins at 0.
-
-    Args:
-        found: Bands of the accuracy, as fractions.
-        targets: In (0, 1].
     """
     lows = [100 * target for target in targets]
     for _, band in found.groupby(list(ARM_COLUMNS), sort=False):

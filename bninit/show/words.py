@@ -78,12 +78,7 @@ def percent_with_sd(spread: Spread | None, *, extra: str = "") -> str:
 
 
 def percent_with_range(spread: Spread | None, *, extra: str = "") -> str:
-    """Write mean, lowest and highest: ``97.1 % (96.8 to 97.3)``.
-
-    Args:
-        spread: None for no number; a single value has no range.
-        extra: Goes into the brackets too.
-    """
+    """Write mean, lowest and highest: ``97.1 % (96.8 to 97.3)``."""
     if spread is None:
         return MISSING
     low, high = (_bare_percent(end, num_digits=1) for end in (spread.low, spread.high))
@@ -240,13 +235,7 @@ def setting(value: object) -> str:
 
 
 def flow(items: Iterable[str], *, width: int, gap: str = "   ") -> list[str]:
-    """Set items side by side in as few lines as the width allows, none of them cut.
-
-    Args:
-        items: Short texts; empty ones are left out.
-        width: Columns; an item that is longer gets a line of its own.
-        gap: Stands between two items.
-    """
+    """Set items side by side in as few lines as the width allows, none of them cut."""
     lines: list[str] = []
     for item in filter(None, items):
         if lines and len(lines[-1]) + len(gap) + len(item) <= width:

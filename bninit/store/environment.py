@@ -67,18 +67,7 @@ def machine(device: str) -> dict[str, Any]:
 def with_resumption(
     former: Mapping[str, Any] | None, now: Mapping[str, Any], *, epoch: int, steps: int = 0
 ) -> dict[str, Any]:
-    """What ``environment.json`` holds when training resumes.
-
-    Args:
-        former: Its content; None when there is none.
-        now: What training is about to resume with.
-        epoch: After which it resumes.
-        steps: Of the next epoch, that are done.
-
-    Returns:
-        What it began with; under ``resumed`` for each time that it resumed, the epoch, the steps
-        if there are any, and what was different.
-    """
+    """What ``environment.json`` holds when training resumes."""
     if former is None:
         return dict(now)
     different = {key: value for key, value in now.items() if former.get(key) != value}
@@ -89,11 +78,7 @@ def with_resumption(
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit that is checked out in a folder, and whether tracked files differ from it.
-
-    Returns:
-        ``commit`` and ``dirty``; None outside of a repository, or without git.
-    """
+    """The commit that is checked out in a folder, and whether tracked files differ from it."""
     try:
         done = subprocess.run(
             ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],

@@ -69,11 +69,7 @@ def encode_row(row: Row) -> str:
 
 
 def decode_metrics(data: bytes) -> list[Row]:
-    """Parse the table; epoch i is at index i.
-
-    Raises:
-        ValueError: It is not what `encode_metrics` writes; the message names the line.
-    """
+    """Parse the table; epoch i is at index i."""
     try:
         lines = data.decode("ascii").split("\n")
     except UnicodeDecodeError:
@@ -122,11 +118,7 @@ def encode_steps(losses: Losses) -> bytes:
 
 
 def decode_steps(data: bytes) -> Losses:
-    """Parse losses (step,) into a writable array; nothing in the file is ever evaluated.
-
-    Raises:
-        ValueError: It is not what `encode_steps` writes.
-    """
+    """Parse losses (step,) into a writable array; nothing in the file is ever evaluated."""
     import numpy as np
 
     # NumPy's own reader evaluates the header as Python, and stumbles over some damage.

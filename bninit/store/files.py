@@ -203,16 +203,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes | None:
-    """Read a file; None when there is none.
-
-    Args:
-        path: The file.
-        max_bytes: A file larger than this is not ours.
-
-    Raises:
-        DamagedFileError: It is too large, or a folder or device.
-        StoreError: It cannot be read.
-    """
+    """Read a file; None when there is none."""
     try:
         # Without O_NONBLOCK a pipe that someone left here would keep a listing waiting.
         descriptor = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))
@@ -241,20 +232,7 @@ def check_is_file(path: Path) -> None:
 def find_file(
     path: Path, decode: Callable[[bytes], T], *, max_bytes: int | None = None
 ) -> T | None:
-    """Read and decode a file that may be absent.
-
-    Args:
-        path: The file.
-        decode: Parses the content; its ValueError says what is wrong with it.
-        max_bytes: As for `read_bytes`.
-
-    Returns:
-        What it holds; None when there is none.
-
-    Raises:
-        DamagedFileError: It is not what was written.
-        StoreError: It cannot be read.
-    """
+    """Read and decode a file that may be absent."""
     data = read_bytes(path, max_bytes=max_bytes)
     return None if data is None else _decoded(path, data, decode)
 
@@ -262,17 +240,7 @@ def find_file(
 def read_file(
     path: Path, decode: Callable[[bytes], T], *, summary: Mapping[str, Any] | None = None
 ) -> T:
-    """Read and decode a file that must be there, and be the one that the summary names.
-
-    Args:
-        path: The file.
-        decode: As for `find_file`.
-        summary: Of the run; None while it is not finished.
-
-    Raises:
-        DamagedFileError: It is missing, or not what was written.
-        StoreError: It cannot be read.
-    """
+    """Read and decode a file that must be there, and be the one that the summary names."""
     data = read_bytes(path)
     if data is None:
         raise damaged(path, "this file is missing")

@@ -157,11 +157,7 @@ def encode_layers(rows: LayerRows, *, probes: ProbeSettings, arm: str, seed: int
 
 
 def decode_layers(data: bytes) -> StoredLayers:
-    """Parse the file.
-
-    Raises:
-        ValueError: It is not what `encode_layers` wrote, or not a table of layers.
-    """
+    """Parse the file."""
     arrays, metadata = decode_tensors(data)
     try:
         places, quantities = json.loads(metadata["places"]), json.loads(metadata["quantities"])

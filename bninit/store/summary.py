@@ -60,20 +60,7 @@ def summarise(
     state: Mapping[str, Tensor],
     stack_size: int,
 ) -> dict[str, Any]:
-    """Put together the results of a run.
-
-    Args:
-        rows: Its epochs from 0, at least that one.
-        final: Its figures on the whole training set and on the test set; None if it diverged.
-        diverged_step: The first step whose loss was not finite; None if all were finite.
-        config: The run's config.
-        seed: Its seed.
-        state: Parameters and running statistics as ``nn.Sequential`` names them.
-        stack_size: Networks that were trained together with it, itself included.
-
-    Returns:
-        The content of ``summary.json`` but for the check sums.
-    """
+    """Put together the results of a run."""
     from bninit.config import arm_id
     from bninit.nets.signals import distinct_units
 
@@ -119,17 +106,7 @@ def summarise(
 def targets_of(
     rows: Sequence[Row], targets: Iterable[float], *, watched_epochs: int | None = None
 ) -> list[dict[str, Any]]:
-    """When each target was first reached; one that was not is censored, not left out.
-
-    Args:
-        rows: A run's epochs from 0.
-        targets: Validation accuracies in (0, 1].
-        watched_epochs: For how many epochs those that were not reached were watched: all that
-            were planned, for a finished run. None for as many as there are rows of.
-
-    Returns:
-        One entry per target, as in ``summary.json``.
-    """
+    """When each target was first reached; one that was not is censored, not left out."""
     accuracies = [row.val_accuracy for row in rows]
     if watched_epochs is None:
         watched_epochs = max(len(rows) - 1, 0)
@@ -171,12 +148,7 @@ def with_check_sums(summary: Mapping[str, Any], files: Mapping[str, str]) -> dic
 
 
 def read_summary(path: Path, *, arm: str, seed: int) -> dict[str, Any] | None:
-    """Read the summary of an arm's run; None when there is none, and the run is not finished.
-
-    Raises:
-        DamagedFileError: It is not what was written, or another run's.
-        StoreError: A newer bninit wrote it, or it cannot be read.
-    """
+    """Read the summary of an arm's run; None when there is none, and the run is not finished."""
     summary = read_json(path)
     if summary is None:
         return None

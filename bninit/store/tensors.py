@@ -48,11 +48,7 @@ def encode_tensors(
 
 
 def decode_tensors(data: bytes) -> tuple[Arrays, dict[str, str]]:
-    """Parse arrays by name, read-only, in the order in which they were given, and the metadata.
-
-    Raises:
-        ValueError: It is not what `encode_tensors` wrote, to the last bit.
-    """
+    """Parse arrays by name, read-only, in the order in which they were given, and the metadata."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -144,12 +140,7 @@ def encode_checkpoint(stored: StoredCheckpoint, *, arm: str, seed: int) -> bytes
 
 
 def decode_checkpoint(data: bytes, *, arm: str, seed: int) -> StoredCheckpoint:
-    """Parse ``checkpoint.safetensors``.
-
-    Raises:
-        ValueError: It is not what was written, or of another run.
-        KeyError, TypeError: It is not a checkpoint.
-    """
+    """Parse ``checkpoint.safetensors``."""
     from bninit.training.records import Checkpoint
 
     arrays, metadata = decode_tensors(data)

@@ -153,20 +153,7 @@ def _unfinished(folder: Path, arm: str, seed: int) -> Found | None:
 def _check_config(
     folder: Path, config: Config, seed: int, *, any_version: bool = False
 ) -> str | None:
-    """Make sure that a folder is this run's.
-
-    Args:
-        folder: The run's folder.
-        config: The arm's config.
-        seed: The run's seed.
-        any_version: Whether another schema version counts as a damaged config.
-
-    Returns:
-        What is wrong with the folder's config if it can be rewritten; None when nothing is.
-
-    Raises:
-        StoreError: It is another arm's or seed's, or of another schema version.
-    """
+    """Make sure that a folder is this run's."""
     from bninit.config import arm_dict, load_config
 
     path = folder / names.CONFIG

@@ -84,11 +84,7 @@ def train(
 
 
 def final_table(arms: Sequence[ArmSummary]) -> RenderableType:
-    """Test accuracy of each arm, and how soon it reached each target.
-
-    Args:
-        arms: As `bninit.arms.summarise_arms` gives them.
-    """
+    """Test accuracy of each arm, and how soon it reached each target."""
     results = Table(
         [
             Column(key="arm", title="arm", style="bold"),

@@ -306,15 +306,7 @@ def reference_losses(case: Case, *, seed: int) -> list[float]:
 
 
 def check_losses(case: Case, *, name: str, losses: Losses) -> float:
-    """Check a loop's first pass, (network, step), against `reference_losses`.
-
-    Returns:
-        The largest relative difference.
-
-    Raises:
-        UnequalLossesError: The number of steps is wrong, or a loss of the first `CHECKED_STEPS`
-            differs by more than `TOLERANCE`.
-    """
+    """Check a loop's first pass, (network, step), against `reference_losses`."""
     if losses.shape[1] != case.num_steps:
         raise UnequalLossesError(
             f"{name} made {losses.shape[1]} steps instead of {case.num_steps} ({case.label})"

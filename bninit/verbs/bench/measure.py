@@ -108,10 +108,6 @@ def time_passes(
 
     The first pass of each is checked and not timed. Each round then starts with another loop, so
     that whatever slows the machine for a while slows all of them.
-
-    Returns:
-        For each loop its ``name``, ``num_networks``, ``loss_difference`` (the largest relative one
-        of its first losses from the reference), and ``passes``: the seconds of each.
     """
     turns: list[tuple[Loop, Record]] = []
     for loop in [build(case) for build in builds]:
@@ -129,14 +125,7 @@ def time_passes(
 
 
 def case_result(case: Case, timed: Sequence[Record], *, machine: Record) -> Record:
-    """Relate the times of a case to each other and to the machine.
-
-    Returns:
-        What describes the case, and a row per loop: ``seconds`` of one network for an epoch of
-        `EPOCH_IMAGES`, scaled from the timed steps; ratios to the plain and the DataLoader loop,
-        repeat by repeat (None without them); FLOP and bytes per second as fractions of the
-        machine's best rates (above 1, caches serve what memory could not).
-    """
+    """Relate the times of a case to each other and to the machine."""
     epochs = {
         row["name"]: [
             seconds / row["num_networks"] / case.num_steps * case.epoch_steps
@@ -211,13 +200,7 @@ def measure_scaling(
     note: Callable[[str], None] = lambda line: None,
     clock: Clock = time.perf_counter,
 ) -> list[Record]:
-    """Time stacks of all sizes of a grid.
-
-    Returns:
-        One point per size, axis by axis: ``seconds`` as in `case_result`, but on the axis
-        ``epochs`` for all epochs; ``held_bytes`` is the memory held between two steps, without the
-        images, and on CUDA the peak allocation.
-    """
+    """Time stacks of all sizes of a grid."""
     axes = {"stack": grid.stacks, "width": grid.widths, "depth": grid.depths, "epochs": grid.epochs}
     points = []
     for axis, value in ((axis, value) for axis, values in axes.items() for value in values):

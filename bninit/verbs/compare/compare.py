@@ -160,20 +160,7 @@ def compare_arms(
     warnings: Sequence[str] = (),
     epochs: pd.DataFrame | None = None,
 ) -> Comparison:
-    """Compare arms from their finished runs.
-
-    Args:
-        arms: At least two different ones, each with at least one run.
-        baseline: Id of an arm; the first one by default.
-        targets: Validation accuracies in (0, 1].
-        alpha: Error of all intervals of one metric together.
-        warnings: What is known of these runs already; stands first among the warnings.
-        epochs: The metrics of all these runs, if they are at hand.
-
-    Raises:
-        UserError: Fewer than two arms, an arm without a common seed with the baseline, or a run
-            whose metrics are missing or damaged.
-    """
+    """Compare arms from their finished runs."""
     if len(arms) < 2:
         raise UserError("one arm cannot be compared", hint="name at least two different arms")
     all_runs = [run for arm in arms for run in arm.runs]
@@ -239,11 +226,7 @@ def compare_arms(
 
 
 def _left_out(arms: Sequence[Arm], labels: Sequence[str], at: int) -> list[str]:
-    """Warn of seeds that only one of an arm and the baseline has.
-
-    Raises:
-        UserError: They have none in common.
-    """
+    """Warn of seeds that only one of an arm and the baseline has."""
     found = []
     base, base_label = arms[at], labels[at]
     for arm, label in zip(arms, labels, strict=True):
@@ -493,11 +476,7 @@ def _train(
 
 
 def _unfinished(requests: Sequence[ArmRequest]) -> list[str]:
-    """Warn of what is missing and not to be trained.
-
-    Raises:
-        UserError: Nothing is finished of an arm.
-    """
+    """Warn of what is missing and not to be trained."""
     nothing = [each for each in requests if not each.finished]
     if nothing:
         raise UserError(

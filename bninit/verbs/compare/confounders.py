@@ -59,12 +59,6 @@ def varied_settings(arms: Sequence[Arm]) -> dict[str, tuple[Setting | None, ...]
 
     A key that plays no part in some arms (batch norm's momentum without batch norm) differs only
     if the others give it different values, or one that is not its default.
-
-    Args:
-        arms: At least one.
-
-    Returns:
-        By dotted key, in the order of a config file; see `Varied`.
     """
     keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
     sections = dict.fromkeys(key.rpartition(".")[0] for key in keys)
@@ -99,11 +93,6 @@ def confounders(varied: Varied, *, labels: Sequence[str], baseline: int) -> list
     """Warn of arms that differ from the baseline in how they were trained, and in something else.
 
     One such difference alone is what is compared; the network's own settings may differ together.
-
-    Args:
-        varied: As `varied_settings` returns it.
-        labels: Of the arms, in the same order.
-        baseline: The place of the arm that the others are compared with.
     """
     confounded: dict[str, list[int]] = {}
     for i in range(len(labels)):
@@ -141,13 +130,7 @@ def _groups(keys: Sequence[str]) -> list[str]:
 
 
 def pairing_limits(varied: Varied, *, labels: Sequence[str], baseline: int) -> list[str]:
-    """Warn where equal seeds do not mean equal batches or equal raw draws.
-
-    Args:
-        varied: As `varied_settings` returns it.
-        labels: Of the arms, in the same order.
-        baseline: The place of the arm that the others are compared with.
-    """
+    """Warn where equal seeds do not mean equal batches or equal raw draws."""
     found = []
     for keys, what in _PAIRING_LIMITS:
         columns = [varied[key] for key in keys if key in varied]
@@ -162,11 +145,7 @@ def pairing_limits(varied: Varied, *, labels: Sequence[str], baseline: int) -> l
 
 
 def timing_limits(runs: pd.DataFrame) -> list[str]:
-    """Warn where training times cannot be compared.
-
-    Args:
-        runs: One row per run, with label, stack_size, and machine or None.
-    """
+    """Warn where training times cannot be compared."""
     return [
         f"Seconds are not comparable: runs trained {what.format(values)}"
         for column, what in _TIMING_LIMITS.items()
@@ -175,11 +154,7 @@ def timing_limits(runs: pd.DataFrame) -> list[str]:
 
 
 def data_limits(runs: pd.DataFrame) -> list[str]:
-    """Warn where one data set had different contents.
-
-    Args:
-        runs: One row per run, with label, data.name, and data_checksum or None.
-    """
+    """Warn where one data set had different contents."""
     return [
         f"The files of {name!s} were not the same for all runs (check sums: {sums}): they saw "
         "different images."
@@ -208,15 +183,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def machines_of(runs: Sequence[Run]) -> dict[str, list[str | None]]:
-    """The hardware and the images that each run was trained on.
-
-    Args:
-        runs: In any order.
-
-    Returns:
-        ``machine``: the processor or GPU, and on a CPU the number of threads;
-        ``data_checksum``: of the data set. None where it is not known.
-    """
+    """The hardware and the images that each run was trained on."""
     found: dict[str, list[str | None]] = {"machine": [], "data_checksum": []}
     for run in runs:
         try:

@@ -253,12 +253,7 @@ def comparison_text(comparison: Comparison) -> RenderableType:
 
 
 def markdown_text(comparison: Comparison, *, pictures: Sequence[str] = ()) -> str:
-    """Write the report.
-
-    Args:
-        comparison: What to tell.
-        pictures: Names of the pictures that lie beside the report.
-    """
+    """Write the report."""
     labels = [arm.label for arm in comparison.arms]
     names = short_names(comparison.varied)
     varied = ", ".join(f"{name} (`{key}`)" for key, name in names.items())

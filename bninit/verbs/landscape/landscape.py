@@ -183,12 +183,6 @@ def principal_plane(snapshots: npt.NDArray[np.floating]) -> PrincipalPlane:
     Li et al. 2018 (arXiv:1712.09913, section 7.2): the principal components of the differences
     between each snapshot and the last, with an orthogonal projection of the path. Signs are chosen
     so that the first snapshot lies at positive coordinates.
-
-    Args:
-        snapshots: (snapshot, parameter), in the order of time, at least `FEWEST_SNAPSHOTS`.
-
-    Raises:
-        ValueError: There are fewer, or the path does not span a plane.
     """
     if len(snapshots) < FEWEST_SNAPSHOTS:
         raise ValueError(f"a path needs {FEWEST_SNAPSHOTS} snapshots, not {len(snapshots)}")

@@ -25,11 +25,6 @@ def seeds_needed(num_claims: int, *, alpha: float = 0.05, by_mean: bool = True) 
     Below it, chance alone gives such agreement between seeds more often than the level allows:
     4^-n for means (`stats.MeanInference`), so 3 seeds for one claim and 5 for up to 25 at
     once, at 5 %; 2^-n for ranks and paired shares, so 6 and 10.
-
-    Args:
-        num_claims: Claims decided together.
-        alpha: Error of the family.
-        by_mean: False for ranks (some runs diverged) and shares.
     """
     one_sided = alpha / num_claims / 2
     return max(2, math.ceil(math.log(1 / one_sided, 4 if by_mean else 2) - 1e-9))
@@ -46,26 +41,12 @@ def decide(
 
     A seed of which a run is missing is left out of a claim, and counted as lost. A diverged run
     counts as never having reached its target, and ranks last in every other metric.
-
-    Args:
-        claims: All claims of the study; their number decides the correction.
-        arms: The study's arms.
-        runs: Finished runs by arm id and seed.
-        alpha: Chance of any false verdict in the study.
-
-    Returns:
-        One verdict for each claim, in order.
     """
     return decide_contrasts([contrast_of(claim, arms, runs) for claim in claims], alpha=alpha)
 
 
 def decide_contrasts(contrasts: Sequence[Contrast], *, alpha: float = 0.05) -> list[Verdict]:
-    """Decide all contrasts of a study, with the chance of any false verdict at most alpha.
-
-    Args:
-        contrasts: All of the study, as their number counts.
-        alpha: Error of the family, in (0, 1).
-    """
+    """Decide all contrasts of a study, with the chance of any false verdict at most alpha."""
     estimates = [Estimate(contrast) for contrast in contrasts]
     leanings = [estimate.leaning() for estimate in estimates]
     decisions = holm([p_value for _, p_value in leanings], alpha=alpha)

@@ -23,17 +23,7 @@ from bninit.verbs.study.sides import check_claim
 def load_study(
     path: str | os.PathLike[str], *, overrides: Sequence[str | Override] = ()
 ) -> StudyConfig:
-    """Load a study file, and check every arm and claim of it.
-
-    Args:
-        path: A YAML file.
-        overrides: ``key=value`` as after ``--set``, or parsed; later ones win. A key of the study
-            (``seeds=3``) changes the study; a key of a config (``train.epochs=1``) changes all
-            its arms, and may not be one that an experiment varies.
-
-    Raises:
-        ConfigError: All faults of the file, or of the options.
-    """
+    """Load a study file, and check every arm and claim of it."""
     return _load(_with_options(read_yaml(path), overrides))
 
 
@@ -43,16 +33,7 @@ def study_from_dict(
     overrides: Sequence[str | Override] = (),
     name: str = "study",
 ) -> StudyConfig:
-    """Make a study of a dict with the keys of a study file.
-
-    Args:
-        values: The keys, as for `config_from_dict`.
-        overrides: As for `load_study`.
-        name: What error messages call it.
-
-    Raises:
-        ConfigError: All faults of the values, or of the options.
-    """
+    """Make a study of a dict with the keys of a study file."""
     return _load(_with_options(from_values(values, name=name), overrides))
 
 
@@ -62,9 +43,6 @@ def study_to_yaml(study: StudyConfig) -> str:
     Seeds, targets and claims are written out. The base and what experiments set over it stay as
     they were given: with defaults filled in, an arm with another optimiser would get the
     learning rate of the base's. The resolved config of each arm is kept beside its runs.
-
-    Args:
-        study: The study.
     """
     values = study.model_dump(by_alias=True, mode="json")
     values["experiments"] = {

@@ -77,11 +77,7 @@ class StudyPlan:
 def open_study(
     path: str | os.PathLike[str], *, overrides: Sequence[Any] = ()
 ) -> tuple[StudyConfig, tuple[StudyArm, ...]]:
-    """Loads a study file and lays out its arms.
-
-    Raises:
-        ConfigError: All faults of the file at once.
-    """
+    """Loads a study file and lays out its arms."""
     study = load_study(path, overrides=overrides)
     return study, tuple(expand(study))
 
