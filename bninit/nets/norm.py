@@ -221,5 +221,5 @@ class BatchNorm:
             running.mul_(1.0 - new_weight).add_(new * new_weight)
 
 
-NORMS: dict[str, type[BatchNorm]] = {"batch_norm": BatchNorm}
+NORMS: dict[str, type[BatchNorm]] = {"batch": BatchNorm}
 """The norm layers by `NormSettings.kind`."""

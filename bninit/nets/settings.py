@@ -27,7 +27,7 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class NormSettings(Section):
     """Batch normalization: its place in the network, and its running statistics."""
 
-    kind: ClassVar[str] = "batch_norm"
+    kind: ClassVar[str] = "batch"
     """A key of `bninit.nets.norm.NORMS`."""
 
     placement: Annotated[Literal["none", "pre", "post"], OneOf("a placement")] = Field(

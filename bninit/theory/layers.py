@@ -159,7 +159,7 @@ class BatchNormTheory:
         return found
 
 
-NORM_THEORIES: dict[str, type[BatchNormTheory]] = {"batch_norm": BatchNormTheory}
+NORM_THEORIES: dict[str, type[BatchNormTheory]] = {"batch": BatchNormTheory}
 """The theory of each kind of normalization, by `NormSettings.kind`."""
 
 

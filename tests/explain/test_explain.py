@@ -66,6 +66,21 @@ def test_overflow() -> None:
     assert one.layers[-1].linear.measured is None
 
 
+def test_a_norm_without_a_theory_is_measured_and_not_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model: dict[str, Any] = {"hidden": [8, 8, 8], "norm": {"placement": "pre"}}
+    with_theory = explained(**model)
+    monkeypatch.setattr("bninit.verbs.explain.measure.NORM_THEORIES", {})
+    one = explained(**model)
+    assert with_theory.layers[1].linear.predicted is not None
+    assert with_theory.outlook is not None
+    assert [layer.linear.predicted for layer in one.layers] == [None] * 4
+    assert one.layers[1].linear.measured == with_theory.layers[1].linear.measured
+    assert one.outlook is None
+    assert verdict(one)
+
+
 def test_equal_units_without_gradient() -> None:
     one = explained(hidden=[8] * 9, init={"scheme": "constant", "value": 0.5})
     said = " ".join(verdict(one))

@@ -39,8 +39,8 @@ def randomise(norm: BatchNorm) -> None:
         parameter.value.normal_(generator=generator)
 
 
-def test_every_kind_of_norm_has_its_theory_and_the_settings_name_one() -> None:
-    assert set(NORMS) == set(NORM_THEORIES)
+def test_theories_are_of_kinds_of_norm_and_the_settings_name_one() -> None:
+    assert set(NORM_THEORIES) <= set(NORMS)
     assert NormSettings.kind in NORMS
 
 

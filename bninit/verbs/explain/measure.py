@@ -20,7 +20,7 @@ from bninit.nets.signals import LayerSignals, distinct_units, read_signals
 from bninit.nets.stack import StackedMLP
 from bninit.nets.start import LSUV_BATCH
 from bninit.theory.batch_norm import gradient_growth
-from bninit.theory.layers import Signal
+from bninit.theory.layers import NORM_THEORIES, Signal
 from bninit.theory.mean_field import (
     chi,
     critical_weight,
@@ -304,6 +304,9 @@ def _predicted(
     lsuv_gain: float,
 ) -> Sequence[LayerPrediction | None]:
     """By theory, from what the first layer reads and the gradient at the logits."""
+    model = network.architecture.model
+    if model.has_norm and model.norm.kind not in NORM_THEORIES:
+        return [None] * len(laws)
     errors = _numbers(signals[-1].linear_grad)
     # `lsuv` measures on more images than are looked at here.
     x = lsuv_images.T[None]
@@ -468,13 +471,15 @@ def outlook_of(architecture: Architecture, laws: LayerLaws, *, batch_size: int) 
     """Mean-field prediction for equal hidden layers with the laws of one of them.
 
     None where theory does not apply: fewer than two hidden layers, different widths, equal weights,
-    biases with a mean.
+    biases with a mean, a norm without a theory.
     """
     hidden = architecture.widths[1:-1]
     weight, bias = laws.weight, laws.bias
     if len(hidden) < 2 or len(set(hidden)) > 1 or weight.sd == 0 or (bias and bias.mean):
         return None
     activation, placement = architecture.activation, architecture.placement
+    if placement != NONE and architecture.norm.kind not in NORM_THEORIES:
+        return None
     variance = bias.sd**2 if bias else 0.0
     scaled = hidden[0] * weight.sd**2
     if weight.scaled_by_data:
