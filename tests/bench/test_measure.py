@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +158,15 @@ GRID = Grid(
 )
 
 
+@pytest.fixture
+def no_others() -> Iterator[None]:
+    """What other tests left is not looked through for tensors: it takes seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("no_others")
 def test_scaling_counts_per_epoch_and_network() -> None:
     points = measure_scaling(noise_images(), GRID, clock=Pace())
     keys = ("axis", "value", "num_networks", "width", "depth", "num_epochs")
