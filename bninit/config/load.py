@@ -36,7 +36,7 @@ from bninit.fields import (
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_PROBLEMS = 40
-"""Most problems that are told at once."""
+"""Most problems that one error lists."""
 
 _MAX_ROUNDS = 20
 _MAX_ERRORS = 1000
@@ -108,8 +108,8 @@ class Found:
         path: The key at fault.
         involved: The key and those that the fault depends on.
         is_unknown_key: Whether the key itself is the fault.
-        place: Where it is told.
-        problem: What is told.
+        place: Where it is reported.
+        problem: What is reported.
     """
 
     path: Path
@@ -283,7 +283,7 @@ def message_of(
     if kind == "fault":
         return context["fault"].what, context["fault"].hint
     if kind == "extra_forbidden":
-        return "there is no such key", _unknown_key_hint(path, model_type)
+        return "unknown key", _unknown_key_hint(path, model_type)
     if kind == "missing":
         field = field_at(model_type, path)
         is_entry = isinstance(error["loc"][-1], int)

@@ -163,7 +163,7 @@ def schema_of(model_type: type[BaseModel], *, title: str) -> dict[str, Any]:
 
 
 def _or_null(part: dict[str, Any]) -> dict[str, Any]:
-    """Allow null, which stands for the default; what is told about the key stays on top."""
+    """Allow null, which stands for the default; the description of the key stays on top."""
     part = {key: value for key, value in part.items() if key != "title"}
     told: dict[str, Any] = {
         key: part.pop(key) for key in ("description", "default", "examples") if key in part

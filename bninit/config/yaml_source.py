@@ -263,7 +263,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Source:
         with FilePath(name).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise fatal("there is no such file", _sibling_hint(FilePath(name))) from None
+        raise fatal("file not found", _sibling_hint(FilePath(name))) from None
     except IsADirectoryError:
         raise fatal("this is a folder, not a file", "name a YAML file in it") from None
     except (OSError, ValueError) as error:

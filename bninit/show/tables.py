@@ -49,7 +49,7 @@ class Column:
         title: For people; a line break keeps a narrow column narrow.
         write: Its format: the text of a value, with a style where that helps.
         numeric: Whether its cells are set flush right.
-        style: As rich takes it; nothing is told by colour alone.
+        style: As rich takes it; nothing is marked by colour alone.
         rank: 0 stays whatever the width; of the others the highest goes first.
         hidden: Whether only CSV and JSON have it.
     """

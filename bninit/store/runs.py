@@ -79,7 +79,7 @@ def _folders(place: Path) -> list[str]:
 
 def _no_folder(place: Path) -> StoreError:
     return StoreError(
-        "there is no such folder",
+        "folder not found",
         where=str(place),
         hint="runs are kept in the folder after --runs-dir, ./runs by default",
     )

@@ -74,7 +74,7 @@ def test_the_source_is_not_changed_and_options_have_places() -> None:
         ("model.init={std: 1, std: 2}", "the key is given twice"),
         ("optim.schedule.min_lr=0.01", "optim.schedule is 'cosine', not a mapping"),
         ("model.init.scheme=he_normal", "or unset it with --set model.init.std=null"),
-        ("\x1b[31m=1", "there is no such key"),
+        ("\x1b[31m=1", "unknown key"),
         (Override("train.epochs", 0, "--epochs 0"), "--epochs 0: train.epochs: 0 is out of range"),
     ],
 )

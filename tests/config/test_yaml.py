@@ -172,7 +172,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_bytes(b"a: 1\n" * (MAX_BYTES // 5 + 1))
     cases = {
         tmp_path / "quikstart.yaml": "did you mean",
-        tmp_path / "other.yaml": "no such file",
+        tmp_path / "other.yaml": "file not found",
         tmp_path: "a folder",
         tmp_path / "no" / "x.yaml": "no folder",
         tmp_path / ("x" * 5000): "cannot be read",

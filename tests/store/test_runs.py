@@ -130,7 +130,7 @@ def test_where_runs_are_looked_for(
     assert [run.name for run in find_runs(like_an_arm)] == ["tiny"]
     (tmp_path / "file").write_text("")
     for place in ("none", "file", "file/x", "x-01234567", "x-01234567/seed-0"):
-        with pytest.raises(StoreError, match="no such folder") as caught:
+        with pytest.raises(StoreError, match="folder not found") as caught:
             find_runs(tmp_path / place)
         assert caught.value.where == str(tmp_path / place)
 

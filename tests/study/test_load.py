@@ -509,7 +509,7 @@ def test_options_change_the_study_too(tmp_path: Path) -> None:
         ("model={}", "model", "'placement' varies this key"),
         ("train.batch_size=x", "base.train.batch_size", "the text 'x' is not a whole number"),
         ("train.epoch=3", "base.train.epoch", "did you mean epochs?"),
-        ("foo=3", "foo", "no such key"),
+        ("foo=3", "foo", "unknown key"),
         ("seeds=x", "seeds", "neither a count nor a list"),
     ],
 )

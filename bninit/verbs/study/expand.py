@@ -1,7 +1,7 @@
 """From a study to its arms, and what is wrong with it.
 
 A fault that an arm has is one of the study's lines: an axis value, a key of ``set``, or the base.
-Many arms have it, but it is told once, at the line that brings it in. Where it is a matter of
+Many arms have it, but it is reported once, at the line that brings it in. Where it is a matter of
 keys from several lines, the last layer is to blame: the axis value rather than the base that it
 does not fit.
 """
@@ -161,7 +161,7 @@ class StudyFaults:
         of_key: bool = False,
         cause: object = None,
     ) -> None:
-        """Note a fault; those of one cause (else of one text) at one place are told once."""
+        """Note a fault; those of one cause (else of one text) at one place are reported once."""
         existing = path_in(self.source.value, path)
         is_holder = isinstance(value_at(self.source.value, existing), dict | list)
         place = self.source.place_of(existing, of_key=of_key or is_holder)
