@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from bninit.nets.products import TF32
 from bninit.training.evaluation import EVALUATION_BATCH
 from bninit.training.plan import ReplicaPlan, StackPlan
 from bninit.training.records import Checkpoint
+from bninit.training.settings import DEVICE_PATTERN
 
 CPU = torch.device("cpu")
 
@@ -144,8 +146,11 @@ def resolve_device(name: str) -> torch.device:
         name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        DeviceError: A CUDA device was asked for that is not there.
+        DeviceError: The name is unknown, or there is no such CUDA device.
     """
+    if not re.fullmatch(DEVICE_PATTERN, name):
+        allowed = "allowed: auto, cpu, cuda, cuda:N"
+        raise DeviceError("unknown device", where=f"device {name}", hint=allowed)
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     if name == "cpu":

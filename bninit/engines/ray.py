@@ -194,7 +194,7 @@ _LOW_ON_MEMORY = "running low on memory"
 """In the text with which Ray ends the workers of a machine whose memory is nearly full."""
 
 _CONTROL = "control"
-"""Where a worker is told to stop while it is busy."""
+"""Concurrency group in which a busy worker receives the request to stop."""
 
 
 @dataclass

@@ -12,6 +12,7 @@ from bninit.engines.plan import (
     bytes_per_network,
     largest_stack,
     plan_stacks,
+    resolve_device,
     stack_key,
     stacks_per_gpu,
 )
@@ -88,3 +89,9 @@ def test_memory_bounds_stacks_and_stacks_on_a_gpu() -> None:
     assert stacks_per_gpu(small, num_networks=2, gpu_bytes=16 << 30) == 8
     assert stacks_per_gpu(large, num_networks=most, gpu_bytes=16 << 30) == 1
     assert stacks_per_gpu(large, num_networks=most // 2, gpu_bytes=16 << 30) >= 2
+
+
+def test_a_name_that_is_no_device_is_refused() -> None:
+    with pytest.raises(DeviceError, match="device tpu: unknown device"):
+        resolve_device("tpu")
+    assert resolve_device("cpu").type == "cpu"
